@@ -1,0 +1,244 @@
+"""The plan of a rollout: what its author fixed beforehand. Values only; YAML is read elsewhere.
+
+Every field that is a time ends in `_ms`, every weight is percent 0..100, every margin, tolerance and limit is
+an absolute difference or rate 0..1 (`0.5pp` in a file is 0.005 here). The JSON form of these dataclasses is
+what a `start` command carries as `file`, so a name here is a name on the wire.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+__all__ = [
+    "Analysis",
+    "By",
+    "Check",
+    "Clock",
+    "FrozenNumbers",
+    "Metric",
+    "ModelRef",
+    "OnInsufficient",
+    "Plan",
+    "Role",
+    "Routing",
+    "Rule",
+    "Step",
+    "Topics",
+    "Variant",
+    "WEIGHT_UNITS",
+]
+
+WEIGHT_UNITS = 10_000
+"""Units of the routing hash per percent: a weight has at most 4 decimals, so 0.0001 % is one unit of 10**6."""
+
+
+class Variant(Enum):
+    """One of the models that may answer or watch."""
+
+    STABLE = "stable"
+    CANARY = "canary"
+    SHADOW = "shadow"
+
+
+class By(Enum):
+    """What is randomised: every key once and for all, or every request by itself."""
+
+    KEY = "key"
+    RANDOM = "random"
+
+
+class Metric(Enum):
+    """The loss a check compares between the variants."""
+
+    ERROR_RATE = "error_rate"
+    SLOW_RATE = "slow_rate"
+
+
+class Role(Enum):
+    """What a check may do: roll back and block promotion, hold the ramp, or only be shown."""
+
+    GUARDRAIL = "guardrail"
+    SIGNAL = "signal"
+    INFO = "info"
+
+
+class Clock(Enum):
+    """Whose time counts for looks, holds and the deadline: the analyzer's, or that of the events."""
+
+    WALL = "wall"
+    EVENT = "event"
+
+
+class OnInsufficient(Enum):
+    """What happens when the deadline passes without an answer. Never a promotion."""
+
+    HOLD = "hold"
+    PAUSE = "pause"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRef:
+    """A model package by address and content.
+
+    `digest` is `sha256:<64 hex>` over the manifest's bytes; empty until the package was resolved.
+    """
+
+    uri: str
+    digest: str = ""
+    name: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Rows whose field equals one of `values` go to `variant`; they are pinned and never evidence.
+
+    `field` is `segment.<name>` or `feature.<name>`.
+    """
+
+    field: str
+    values: tuple[str, ...]
+    variant: Variant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routing:
+    """Who may get the canary. Order: deny, allow, rules, only, then the hash; the first match wins."""
+
+    by: By = By.KEY
+    key: str = "key"
+    deny: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the ramp: stay at `weight` for `hold_ms` and until `samples` canary rows are evidence."""
+
+    weight: float
+    hold_ms: int = 600_000
+    samples: int = 100
+    margin_factor: float = 1.0
+    approval: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight <= 100 or not is_routable(self.weight):
+            raise ValueError(
+                f"weight {self.weight} is not a percentage above 0, at most 100, with at most 4 decimals"
+            )
+        if self.hold_ms < 0 or self.samples < 1:
+            raise ValueError("hold must be 0 or longer and samples at least 1")
+        if self.margin_factor < 1:
+            raise ValueError(f"margin_factor {self.margin_factor} would tighten the margin; it is at least 1")
+
+
+def is_routable(weight: float) -> bool:
+    """Tell whether the router can realise `weight` (percent) exactly: at most 4 decimals."""
+    return math.isfinite(weight) and abs(weight * WEIGHT_UNITS - round(weight * WEIGHT_UNITS)) < 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A rule on one metric.
+
+    `margin`: must be shown not to be worse by this much, for promotion. `tolerance`: must be shown worse than
+    this, for rollback. `limit`: absolute bound on the canary whatever stable does. `slower_than_ms`: for
+    `slow_rate`; None freezes a threshold from stable's own calls before step 1.
+    """
+
+    name: str
+    metric: Metric
+    margin: float
+    tolerance: float = 0.0
+    limit: float | None = None
+    role: Role = Role.GUARDRAIL
+    dry_run: bool = False
+    slower_than_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.margin < 1:
+            raise ValueError(f"check {self.name}: margin {self.margin} is not between 0 and 1")
+        if not 0 <= self.tolerance <= self.margin:
+            raise ValueError(f"check {self.name}: tolerance {self.tolerance} is not between 0 and the margin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """How and how often the evidence is judged."""
+
+    every_ms: int = 10_000
+    clock: Clock = Clock.WALL
+    alpha: float = 0.05
+    deadline_ms: int = 86_400_000
+    on_insufficient: OnInsufficient = OnInsufficient.HOLD
+    freshness_ms: int = 300_000
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """The topics of one rollout, by name."""
+
+    requests: str
+    predictions: str
+    outcomes: str
+    feedback: str
+    labels: str
+    dead_letters: str
+
+    @classmethod
+    def of(cls, rollout: str) -> "Topics":
+        """Return the default names: `{rollout}.requests` and so on."""
+        return cls(
+            requests=f"{rollout}.requests",
+            predictions=f"{rollout}.predictions",
+            outcomes=f"{rollout}.outcomes",
+            feedback=f"{rollout}.feedback",
+            labels=f"{rollout}.labels",
+            dead_letters=f"{rollout}.dead-letters",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A whole rollout file, every default filled in.
+
+    `steps` is the ramp, weights rising; step indices on the wire count from 1. `canary_timeout_ms` bounds one
+    call of the canary; `request_deadline_ms` bounds the age of a request that is still answered.
+    """
+
+    name: str
+    description: str = ""
+    topics: Topics
+    stable: ModelRef
+    canary: ModelRef | None = None
+    routing: Routing = field(default_factory=Routing)
+    steps: tuple[Step, ...]
+    analysis: Analysis = field(default_factory=Analysis)
+    canary_timeout_ms: int = 250
+    load_timeout_ms: int = 120_000
+    request_deadline_ms: int | None = None
+    breaker: bool = True
+
+    def __post_init__(self) -> None:
+        weights = [step.weight for step in self.steps]
+        if not weights or weights != sorted(set(weights)):
+            raise ValueError("steps must be given and their weights must rise")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenNumbers:
+    """Numbers the judge takes from stable's own history before step 1 and never changes in the attempt.
+
+    `rows` and `calls` say how much history they rest on; `error_rate` (0..1) is stable's; `slow_ms` maps the
+    name of each slow-rate check to its threshold in ms.
+    """
+
+    rows: int
+    calls: int
+    error_rate: float
+    slow_ms: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Statistics of sequential comparison: sketches and e-processes, one a file."""

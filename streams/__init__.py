@@ -1,0 +1,1 @@
+"""Kafka: messages, codec, pure batch pipeline, transport, agents."""
