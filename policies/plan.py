@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 __all__ = [
+    "WEIGHT_UNITS",
     "Analysis",
     "By",
     "Check",
@@ -26,7 +27,6 @@ __all__ = [
     "Step",
     "Topics",
     "Variant",
-    "WEIGHT_UNITS",
 ]
 
 WEIGHT_UNITS = 10_000
@@ -127,9 +127,7 @@ class Step:
 
     def __post_init__(self) -> None:
         if not 0 < self.weight <= 100 or not is_routable(self.weight):
-            raise ValueError(
-                f"weight {self.weight} is not a percentage above 0, at most 100, with at most 4 decimals"
-            )
+            raise ValueError(f"weight {self.weight} is not a percentage above 0, at most 100, with at most 4 decimals")
         if self.hold_ms < 0 or self.samples < 1:
             raise ValueError("hold must be 0 or longer and samples at least 1")
         if self.margin_factor < 1:

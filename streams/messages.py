@@ -13,6 +13,7 @@ import msgspec
 from coalmine.policies import FrozenNumbers, ModelRef
 
 __all__ = [
+    "VERSION",
     "Call",
     "ErrorRecord",
     "Event",
@@ -22,15 +23,14 @@ __all__ = [
     "Feedback",
     "FindingRecord",
     "Heartbeat",
-    "Look",
     "LoadedModel",
+    "Look",
     "OpenBreaker",
     "Outcome",
     "Prediction",
     "RequestCode",
     "RolloutView",
     "StepView",
-    "VERSION",
     "WorkersView",
 ]
 
