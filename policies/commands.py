@@ -32,9 +32,10 @@ __all__ = [
 class Command:
     """What all commands have in common.
 
-    `command_id` makes copies recognisable; the reader of the log fills in `control@<offset>` where it is empty.
-    `issued_by` is `operator:<name>` or begins with `analyzer`. `expected_revision` None means "whatever the state".
-    `expires` is compared with the append time of the record.
+    `command_id` makes copies recognisable; an empty one means `control@<offset>` and is never a copy. `issued_by` is
+    `operator:<name>` or begins with `analyzer`. `expected_revision` None means "whatever the state". `attempt` None
+    means "whatever the attempt"; an analyzer must name the attempt it judged, so that a late rollback cannot hit the
+    next one. `expires` is compared with the append time of the record; without a zone it is UTC.
     """
 
     rollout: str
@@ -42,6 +43,7 @@ class Command:
     issued_by: str = ""
     reason: str = ""
     expected_revision: int | None = None
+    attempt: int | None = None
     expires: datetime | None = None
     time: datetime | None = None
 

@@ -57,8 +57,8 @@ class State:
     `attempt` is the control offset of the `start`, `retry` or `undo` that began the attempt, None before the
     first. `revision` rises by one with every applied command. `step` is 0 before the first step. `weight` is the
     percentage of keys in scope that get the canary. `step_since_ms` and `attempt_since_ms` are append times;
-    `entered_look` is the look that entered the current step. `resume_phase` is where `resume` and `approve` lead.
-    `automatic` is False after `pause` or `set_weight` by an operator until `resume`. `epochs` are those of the
+    `entered_look` is the look that entered the current step. `resume_phase` is where `resume` leads.
+    `automatic` is False while paused: automation may then only roll back. `epochs` are those of the
     current attempt. `undoing` marks an attempt without steps. `stables` maps the revision at which a model became
     stable to that model, oldest first. `seen` holds the ids of applied and refused commands, oldest first.
     """
