@@ -33,18 +33,24 @@ from .plan import (
     Topics,
     Variant,
 )
+from .ramp import FOREVER_MS, is_frozen, is_last_step, next_step, receives_traffic, step_at
+from .routing import Assignment, Cohort, Column, Router, key_hash
 from .state import Applied, At, Effect, Epoch, Phase, Refusal, State, initial
 
 __all__ = [
+    "FOREVER_MS",
     "VERBS",
     "Advance",
     "Analysis",
     "Applied",
     "Approve",
+    "Assignment",
     "At",
     "By",
     "Check",
     "Clock",
+    "Cohort",
+    "Column",
     "Command",
     "Effect",
     "Epoch",
@@ -62,6 +68,7 @@ __all__ = [
     "Retry",
     "Role",
     "Rollback",
+    "Router",
     "Routing",
     "Rule",
     "SetWeight",
@@ -73,4 +80,10 @@ __all__ = [
     "Unfreeze",
     "Variant",
     "initial",
+    "is_frozen",
+    "is_last_step",
+    "key_hash",
+    "next_step",
+    "receives_traffic",
+    "step_at",
 ]

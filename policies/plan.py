@@ -102,6 +102,10 @@ class Rule:
     values: tuple[str, ...]
     variant: Variant
 
+    def __post_init__(self) -> None:
+        if self.variant is Variant.SHADOW:
+            raise ValueError(f"a rule on {self.field} names the shadow, which answers nobody: stable or canary")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routing:
