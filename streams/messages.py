@@ -86,7 +86,7 @@ class Prediction(msgspec.Struct, omit_defaults=True, kw_only=True):
     v: int = msgspec.field(default_factory=lambda: VERSION)
     probabilities: list[float] | None = None
     fallback: str | None = None
-    meta: msgspec.Raw | None = None
+    meta: Any = None
 
 
 class ErrorRecord(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -114,7 +114,9 @@ class Outcome(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     `u` is the routing hash 0..999999, `bucket` 0..63 another hash of the key, `key_hash` (16 hex digits) only on rows
     with a fault. `cohort` is absent for randomised rows, else `pinned` or `out_of_scope`. `evidence` is False when
-    the whole batch is left out. `prediction` is what the user got (a number; None where it is not one).
+    the whole batch is left out. `by_call` marks a row that failed because its whole call did: the call counts the
+    fault, on the first of its rows that are evidence. `prediction` is what the user got (a number; None where it
+    is not one).
     """
 
     id: str
@@ -133,6 +135,7 @@ class Outcome(msgspec.Struct, omit_defaults=True, kw_only=True):
     error_code: str | None = None
     cohort: str | None = None
     evidence: bool = True
+    by_call: bool = False
     call: Call | None = None
     segment: dict[str, str] | None = None
     pair: float | str | list[float] | None = None
@@ -155,6 +158,7 @@ class Evidence(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     `ts` is the highest event time (ms) folded on the partition; `sums` maps a variant to the JSON form of
     `policies.scorecard.Sums`; `lag` is how many records the partition held beyond `offset` when this was written.
+    `of` is how many records were written for this partition at this `offset`: they count together or not at all.
     """
 
     rollout: str
@@ -164,6 +168,7 @@ class Evidence(msgspec.Struct, omit_defaults=True, kw_only=True):
     ts: int
     sums: dict[str, Any]
     lag: int = 0
+    of: int = 1
     v: int = msgspec.field(default_factory=lambda: VERSION)
 
 
@@ -188,7 +193,10 @@ class FindingRecord(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Look(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """One evaluation of the evidence: its cut, what changed since the last one, findings, verdict, decision."""
+    """One evaluation of the evidence: its cut, what changed since the last one, findings, verdict, decision.
+
+    `missing` says why evidence was not complete; `increments` is what `policies.replay` judges again.
+    """
 
     rollout: str
     attempt: int
@@ -203,6 +211,7 @@ class Look(msgspec.Struct, omit_defaults=True, kw_only=True):
     decision: str
     reason: str
     now_ms: int
+    missing: list[str] = []
     command_id: str | None = None
     v: int = msgspec.field(default_factory=lambda: VERSION)
 

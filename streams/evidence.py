@@ -1,0 +1,129 @@
+"""What the tallies have said of one rollout, merged. Pure: no clock, no topics, no statistics.
+
+Evidence records are cumulative sums of one revision on one partition of `outcomes`. They may come twice, late or
+out of order: after a crash a tally goes on at its table's offset and says older sums again. So the record with the
+highest offset counts, per revision and partition.
+
+One publication of a partition is a group of records with the same offset, one for each revision that changed. A
+group is taken whole or not at all: else a look would name an offset that only some of its sums include. What a
+group left open (its tally died, or compaction took a record that was superseded) is taken with the next whole one.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .messages import Evidence
+
+__all__ = ["QUIET_ROUNDS", "EndOffsets", "Gathered", "lagging"]
+
+QUIET_ROUNDS = 3
+"""A partition that said nothing while another one published this often has no traffic and holds up no time."""
+
+LAG_LOOKS = 3
+"""Outcomes that were there this many looks ago and are still not in the sums make their partition late."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far one partition is: next offset, highest event time (ms), unread records, publications so far.
+
+    `heard` is how often each other partition had published when this one last did.
+    """
+
+    offset: int = 0
+    ts: int = 0
+    lag: int = 0
+    published: int = 0
+    heard: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The evidence of one rollout, newest sums per revision and partition."""
+
+    newest: dict[tuple[int, int], Evidence] = field(default_factory=dict)
+    open_groups: dict[int, dict[int, dict[int, Evidence]]] = field(default_factory=dict)
+    progress: dict[int, Progress] = field(default_factory=dict)
+
+    def add(self, record: Evidence) -> bool:
+        """Take one record; tell whether it completed a group, that is, whether anything may have changed."""
+        groups = self.open_groups.setdefault(record.partition, {})
+        group = groups.setdefault(record.offset, {})
+        group[record.revision] = record
+        if len(group) < max(member.of for member in group.values()):
+            return False
+        for offset in sorted(offset for offset in groups if offset <= record.offset):
+            for member in groups.pop(offset).values():
+                self._take(member)
+        self._note_publication(record)
+        return True
+
+    def _take(self, record: Evidence) -> None:
+        place = (record.revision, record.partition)
+        known = self.newest.get(place)
+        if known is None or record.offset > known.offset:
+            self.newest[place] = record
+
+    def _note_publication(self, record: Evidence) -> None:
+        at = self.progress.setdefault(record.partition, Progress())
+        if at.published and record.offset <= at.offset:
+            return
+        at.offset, at.lag = record.offset, record.lag
+        at.ts = max(at.ts, record.ts)
+        at.published += 1
+        at.heard = {partition: other.published for partition, other in self.progress.items()}
+
+    def offsets(self) -> dict[int, int]:
+        """Return the next offset of each partition whose outcomes are in the sums."""
+        return {partition: at.offset for partition, at in sorted(self.progress.items())}
+
+    def event_time(self) -> int | None:
+        """Return the lowest, over partitions with traffic, of the highest event time (ms); None without evidence."""
+        busy = [at.ts for partition, at in self.progress.items() if not self._is_quiet(partition, at)]
+        return min(busy, default=None)
+
+    def latest_time(self) -> int | None:
+        """Return the highest event time (ms) of all partitions; None without evidence."""
+        return max((at.ts for at in self.progress.values()), default=None)
+
+    def _is_quiet(self, partition: int, at: Progress) -> bool:
+        if at.lag > 0:
+            return False
+        return any(
+            other.published - at.heard.get(neighbour, 0) >= QUIET_ROUNDS
+            for neighbour, other in self.progress.items()
+            if neighbour != partition
+        )
+
+    def of_revision(self, revision: int) -> Iterator[Mapping[str, Any]]:
+        """Yield the sums of a revision by variant, one mapping for each partition that has some."""
+        for (known, _), record in sorted(self.newest.items(), key=lambda item: item[0]):
+            if known == revision:
+                yield record.sums
+
+    def revisions(self) -> list[int]:
+        """Return the revisions with evidence, rising."""
+        return sorted({revision for revision, _ in self.newest})
+
+
+@dataclass(frozen=True, slots=True)
+class EndOffsets:
+    """Where each partition of `outcomes` ended at the times of the last looks, oldest first."""
+
+    seen: tuple[Mapping[int, int], ...] = ()
+
+    def after(self, ends: Mapping[int, int]) -> "EndOffsets":
+        """Return the memory with this look's end offsets."""
+        return EndOffsets((*self.seen, ends)[-(LAG_LOOKS + 1) :])
+
+
+def lagging(included: Mapping[int, int], ends: EndOffsets) -> frozenset[int]:
+    """Return the partitions whose sums miss outcomes that were already there three looks ago.
+
+    `included` is the next offset of each partition at this look, the last one `ends` remembers. A partition at
+    offset 0 with nothing in it is not late.
+    """
+    if len(ends.seen) <= LAG_LOOKS:
+        return frozenset()
+    return frozenset(partition for partition, end in ends.seen[0].items() if included.get(partition, 0) < end)
