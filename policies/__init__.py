@@ -16,6 +16,7 @@ from .commands import (
     Undo,
     Unfreeze,
 )
+from .finding import Decision, Finding, Status, Verdict
 from .plan import (
     Analysis,
     By,
@@ -35,10 +36,13 @@ from .plan import (
 )
 from .ramp import FOREVER_MS, is_frozen, is_last_step, next_step, receives_traffic, step_at
 from .routing import Assignment, Cohort, Column, Router, key_hash
+from .scorecard import KEY_BUCKETS, Moments, Sums, duration_quantile
 from .state import Applied, At, Effect, Epoch, Phase, Refusal, State, initial
+from .tally import CallRow, OutcomeRow, Tally
 
 __all__ = [
     "FOREVER_MS",
+    "KEY_BUCKETS",
     "VERBS",
     "Advance",
     "Analysis",
@@ -47,18 +51,23 @@ __all__ = [
     "Assignment",
     "At",
     "By",
+    "CallRow",
     "Check",
     "Clock",
     "Cohort",
     "Column",
     "Command",
+    "Decision",
     "Effect",
     "Epoch",
+    "Finding",
     "Freeze",
     "FrozenNumbers",
     "Metric",
     "ModelRef",
+    "Moments",
     "OnInsufficient",
+    "OutcomeRow",
     "Pause",
     "Phase",
     "Plan",
@@ -74,11 +83,16 @@ __all__ = [
     "SetWeight",
     "Start",
     "State",
+    "Status",
     "Step",
+    "Sums",
+    "Tally",
     "Topics",
     "Undo",
     "Unfreeze",
     "Variant",
+    "Verdict",
+    "duration_quantile",
     "initial",
     "is_frozen",
     "is_last_step",

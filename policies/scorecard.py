@@ -1,0 +1,259 @@
+"""The sums of one variant under one revision: all that a decision may rest on, and a little for the screen.
+
+What decides is counted in whole numbers, so `a + b` is exact, does not depend on the order, and equals having seen
+all outcomes at once, on whatever partition they came. Only the moments of the predictions, which decide nothing, are
+floating point. Knows nothing of topics, revisions or plans.
+"""
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["KEY_BUCKETS", "KEY_CAP", "Moments", "Sums", "duration_bucket", "duration_quantile", "duration_upper_ms"]
+
+KEY_BUCKETS = 64
+"""Groups of keys, by a hash of their own, between which the variance of keyed traffic is measured."""
+
+KEY_CAP = 2_048
+"""Erring keys remembered per sums: 22 kB in base64, so that two variants stay below 64 kB a record."""
+
+ALL_KEYS = 1 << 64
+"""The bound of a set of key hashes from which none was dropped: above every hash."""
+
+DURATION_GAMMA = 1.02
+"""Ratio of neighbouring edges of the duration buckets: a duration is known to 1 % either way."""
+
+DURATION_FLOOR_MS = 0.001
+"""Upper edge of the first duration bucket; no call is faster."""
+
+DURATION_EDGES = DURATION_FLOOR_MS * np.power(DURATION_GAMMA, np.arange(1_047, dtype=np.float64))
+"""Upper edges in ms, 1 us to 990 s; what is longer falls into one last bucket."""
+
+
+def duration_bucket(ms: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the bucket of each duration: bucket i holds edge[i-1] < ms <= edge[i].
+
+    A search in a table and no logarithm: the answer is the same on every machine and for every batch.
+    """
+    return np.searchsorted(DURATION_EDGES, ms, side="left").astype(np.int64)
+
+
+def duration_upper_ms(bucket: int) -> float:
+    """Return the upper edge of a bucket in ms, infinite for the last one."""
+    return float(DURATION_EDGES[bucket]) if bucket < len(DURATION_EDGES) else math.inf
+
+
+def duration_quantile(counts: Mapping[int, int], q: float) -> float:
+    """Return the q-quantile in ms (upper edge of its bucket, 2 % too high at most); nan without durations.
+
+    >>> duration_quantile({0: 99, 347: 1}, 0.5)
+    0.001
+    """
+    need = q * sum(counts.values())
+    seen = 0
+    for bucket in sorted(counts):
+        seen += counts[bucket]
+        if seen >= need:
+            return duration_upper_ms(bucket)
+    return math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Count, mean and sum of squared deviations of predictions, merged by Chan, Golub & LeVeque (1979), eq. 1.5."""
+
+    n: int = 0
+    mean: float = 0.0
+    m2: float = 0.0
+
+    def __add__(self, other: "Moments") -> "Moments":
+        if not other.n or not self.n:
+            return self if self.n else other
+        n = self.n + other.n
+        gap = other.mean - self.mean
+        return Moments(n, self.mean + gap * other.n / n, self.m2 + other.m2 + gap * gap * self.n * other.n / n)
+
+    def __sub__(self, other: "Moments") -> "Moments":
+        n = self.n - other.n
+        if n <= 0 or not other.n:
+            return self if not other.n else Moments()
+        mean = (self.n * self.mean - other.n * other.mean) / n
+        gap = other.mean - mean
+        return Moments(n, mean, max(0.0, self.m2 - other.m2 - gap * gap * n * other.n / self.n))
+
+
+K = TypeVar("K", str, int)
+
+
+def no_buckets() -> tuple[int, ...]:
+    """Return the counts per key bucket of no rows."""
+    return (0,) * KEY_BUCKETS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """What one variant did under one revision.
+
+    Evidence (randomised rows of batches that count, and their calls):
+
+    - `rows`; `row_faults`: rows that failed by themselves, by code; `call_fault_rows`: rows lost with their whole
+      call, which the call counts, not they;
+    - `calls`; `call_faults`: calls that failed whole, by code; `call_ms`: calls per duration bucket;
+    - `bucket_rows`, `bucket_faults`: rows and row faults per key bucket, 64 each;
+    - `fault_keys`: hashes of the keys with a row fault, the `KEY_CAP` smallest; it is complete below `key_bound`
+      (exclusive). A bottom-k sketch (Cohen & Kaplan, 2007), so merging keeps it exact.
+
+    Shown only: `other_rows`, rows that are no evidence by reason (`pinned`, `out_of_scope`, `excluded`); `row_ms`,
+    rows per latency bucket; `predictions`.
+
+    `a + b` has `Sums()` as identity; `a - b`, for cumulative sums with b earlier than a, is what came between, so
+    that `b + (a - b) == a` (its `key_bound` is that of a). Counts of zero are left out of the mappings.
+    """
+
+    rows: int = 0
+    row_faults: Mapping[str, int] = field(default_factory=dict)
+    call_fault_rows: int = 0
+    calls: int = 0
+    call_faults: Mapping[str, int] = field(default_factory=dict)
+    call_ms: Mapping[int, int] = field(default_factory=dict)
+    bucket_rows: tuple[int, ...] = field(default_factory=no_buckets)
+    bucket_faults: tuple[int, ...] = field(default_factory=no_buckets)
+    fault_keys: frozenset[int] = frozenset()
+    key_bound: int = ALL_KEYS
+    other_rows: Mapping[str, int] = field(default_factory=dict)
+    row_ms: Mapping[int, int] = field(default_factory=dict)
+    predictions: Moments = field(default_factory=Moments)
+
+    @property
+    def row_fault_count(self) -> int:
+        """Rows that failed by themselves."""
+        return sum(self.row_faults.values())
+
+    @property
+    def call_fault_count(self) -> int:
+        """Calls that failed whole."""
+        return sum(self.call_faults.values())
+
+    @property
+    def error_rate(self) -> float:
+        """Share of rows without an answer of their variant, for whatever reason; nan without rows."""
+        return (self.row_fault_count + self.call_fault_rows) / self.rows if self.rows else math.nan
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether a count is below zero: as a difference, the later sums have lost something."""
+        counts = (self.rows, self.calls, self.call_fault_rows, *self.bucket_rows, *self.bucket_faults,
+                  *self.row_faults.values(), *self.call_faults.values(), *self.call_ms.values())  # fmt: skip
+        return min(counts) < 0
+
+    def calls_slower_than(self, ms: float) -> int:
+        """Return the calls above the bucket of `ms`: slower than `ms`, or than up to 2 % more.
+
+        The same edge for every variant, so a comparison is exact for that edge.
+        """
+        edge = int(duration_bucket(np.array([ms]))[0])
+        return sum(count for bucket, count in self.call_ms.items() if bucket > edge)
+
+    def evidence(self) -> "Sums":
+        """Return the sums without what is only shown."""
+        return Sums(
+            rows=self.rows, row_faults=self.row_faults, call_fault_rows=self.call_fault_rows, calls=self.calls,
+            call_faults=self.call_faults, call_ms=self.call_ms, bucket_rows=self.bucket_rows,
+            bucket_faults=self.bucket_faults, fault_keys=self.fault_keys, key_bound=self.key_bound,
+        )  # fmt: skip
+
+    def __add__(self, other: "Sums") -> "Sums":
+        keys, bound = smallest_keys(self.fault_keys | other.fault_keys, min(self.key_bound, other.key_bound))
+        return combine(self, other, 1, keys, bound, self.predictions + other.predictions)
+
+    def __sub__(self, other: "Sums") -> "Sums":
+        keys = self.fault_keys - other.fault_keys
+        return combine(self, other, -1, keys, self.key_bound, self.predictions - other.predictions)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a compact JSON object, at most 32 kB; what is empty is left out."""
+        shown = {
+            "rows": self.rows, "row_faults": dict(self.row_faults), "call_fault_rows": self.call_fault_rows,
+            "calls": self.calls, "call_faults": dict(self.call_faults), "call_ms": textual(self.call_ms),
+            "bucket_rows": list(self.bucket_rows) if any(self.bucket_rows) else [],
+            "bucket_faults": list(self.bucket_faults) if any(self.bucket_faults) else [],
+            "fault_keys": packed(self.fault_keys),
+            "key_bound": f"{self.key_bound:x}" if self.key_bound != ALL_KEYS else "",
+            "other_rows": dict(self.other_rows), "row_ms": textual(self.row_ms),
+            "predictions": [self.predictions.n, self.predictions.mean, self.predictions.m2]
+            if self.predictions.n else [],
+        }  # fmt: skip
+        return {name: value for name, value in shown.items() if value}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Sums":
+        """Return the sums that `to_json` wrote; unknown names are ignored."""
+        return cls(
+            rows=value.get("rows", 0),
+            row_faults=value.get("row_faults", {}),
+            call_fault_rows=value.get("call_fault_rows", 0),
+            calls=value.get("calls", 0),
+            call_faults=value.get("call_faults", {}),
+            call_ms={int(bucket): count for bucket, count in value.get("call_ms", {}).items()},
+            bucket_rows=tuple(value.get("bucket_rows", no_buckets())),
+            bucket_faults=tuple(value.get("bucket_faults", no_buckets())),
+            fault_keys=unpacked(value.get("fault_keys", "")),
+            key_bound=int(value["key_bound"], 16) if "key_bound" in value else ALL_KEYS,
+            other_rows=value.get("other_rows", {}),
+            row_ms={int(bucket): count for bucket, count in value.get("row_ms", {}).items()},
+            predictions=Moments(*value.get("predictions", ())),
+        )
+
+
+def combine(a: Sums, b: Sums, sign: int, keys: frozenset[int], bound: int, predictions: Moments) -> Sums:
+    """Return a + sign * b in every count."""
+    return Sums(
+        rows=a.rows + sign * b.rows,
+        row_faults=counted(a.row_faults, b.row_faults, sign),
+        call_fault_rows=a.call_fault_rows + sign * b.call_fault_rows,
+        calls=a.calls + sign * b.calls,
+        call_faults=counted(a.call_faults, b.call_faults, sign),
+        call_ms=counted(a.call_ms, b.call_ms, sign),
+        bucket_rows=tuple(x + sign * y for x, y in zip(a.bucket_rows, b.bucket_rows, strict=True)),
+        bucket_faults=tuple(x + sign * y for x, y in zip(a.bucket_faults, b.bucket_faults, strict=True)),
+        fault_keys=keys,
+        key_bound=bound,
+        other_rows=counted(a.other_rows, b.other_rows, sign),
+        row_ms=counted(a.row_ms, b.row_ms, sign),
+        predictions=predictions,
+    )
+
+
+def counted(a: Mapping[K, int], b: Mapping[K, int], sign: int) -> dict[K, int]:
+    """Return a + sign * b per name, without the zeros."""
+    total = {name: a.get(name, 0) + sign * b.get(name, 0) for name in {**a, **b}}
+    return {name: count for name, count in total.items() if count}
+
+
+def smallest_keys(keys: frozenset[int] | set[int], bound: int) -> tuple[frozenset[int], int]:
+    """Return the `KEY_CAP` smallest of the hashes below `bound`, and the bound below which they are all."""
+    known = frozenset(key for key in keys if key < bound)
+    if len(known) <= KEY_CAP:
+        return known, bound
+    kept = sorted(known)[:KEY_CAP]
+    return frozenset(kept), kept[-1] + 1
+
+
+def textual(counts: Mapping[int, int]) -> dict[str, int]:
+    """Return the counts with the names JSON can have, in rising order."""
+    return {str(bucket): counts[bucket] for bucket in sorted(counts)}
+
+
+def packed(keys: frozenset[int]) -> str:
+    """Return hashes in rising order, 8 bytes each, as base64."""
+    return base64.b64encode(np.array(sorted(keys), dtype="<u8").tobytes()).decode()
+
+
+def unpacked(text: str) -> frozenset[int]:
+    """Return the hashes that `packed` wrote."""
+    return frozenset(np.frombuffer(base64.b64decode(text), dtype="<u8").tolist())
