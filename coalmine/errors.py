@@ -2,6 +2,7 @@
 
     CoalmineError
     ├── ConfigError      the author of a rollout file or of the settings must act
+    │   └── RolloutFileError  a rollout file with all its problems and where they stand
     ├── MessageError     the producer of a record must act
     │   └── DecodeError  a request could not be read or does not fit the model
     ├── CommandError     the operator must act: a command that cannot be sent
@@ -13,6 +14,9 @@
 The branches say who must act. Every message names the place, what was found, and the next step.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 __all__ = [
     "BrokerError",
     "CoalmineError",
@@ -22,7 +26,9 @@ __all__ = [
     "DeliveryError",
     "MessageError",
     "ModelError",
+    "Problem",
     "Refused",
+    "RolloutFileError",
 ]
 
 
@@ -32,6 +38,37 @@ class CoalmineError(Exception):
 
 class ConfigError(CoalmineError):
     """Raised when a rollout file or the settings cannot be used as written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a file: where (line and column count from 1), in which key, what and what to write.
+
+    `source` is the text of the line, empty when the place is no line of the file.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    source: str = ""
+
+    def __str__(self) -> str:
+        """Return `file:line:col: path: message`, then the line with a caret under the place."""
+        head = f"{self.file}:{self.line}:{self.column}: " + (f"{self.path}: " if self.path else "")
+        if not self.source:
+            return head + self.message
+        gutter = f"{self.line:5} | "
+        return f"{head}{self.message}\n{gutter}{self.source}\n{'':5} | {' ' * (self.column - 1)}^"
+
+
+class RolloutFileError(ConfigError):
+    """Raised when a rollout file cannot be used as written; `problems` holds all of them, in order of place."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
 
 
 class MessageError(CoalmineError):

@@ -1,0 +1,43 @@
+"""Ramps with a name, and the numbers a file need not write."""
+
+from coalmine.policies import Check, Metric, Step
+
+__all__ = ["DEFAULT_CHECKS", "MARGINS", "PRESETS", "SLOWER_THAN_MS", "default_tolerance"]
+
+MARGINS = {Metric.ERROR_RATE: 0.005, Metric.SLOW_RATE: 0.02}
+"""What a canary must be shown not to be worse by (rate 0..1): about 1,000 faultless canary requests prove the first."""
+
+SLOWER_THAN_MS = 50.0
+"""A call over this is slow: far above a healthy in-process model, so it compares models and not batch sizes."""
+
+
+def default_tolerance(metric: Metric, margin: float) -> float:
+    """Return what must be shown to be exceeded for a rollback: nothing is tolerated in errors, else half the margin."""
+    return 0.0 if metric is Metric.ERROR_RATE else margin / 2
+
+
+DEFAULT_CHECKS = (
+    Check(name="errors", metric=Metric.ERROR_RATE, margin=MARGINS[Metric.ERROR_RATE]),
+    Check(
+        name="slow",
+        metric=Metric.SLOW_RATE,
+        margin=MARGINS[Metric.SLOW_RATE],
+        tolerance=default_tolerance(Metric.SLOW_RATE, MARGINS[Metric.SLOW_RATE]),
+        slower_than_ms=SLOWER_THAN_MS,
+    ),
+)
+"""The checks of a file that names none."""
+
+
+def ramp(*stops: tuple[float, float]) -> tuple[Step, ...]:
+    """Return steps of the default hold and samples from pairs of weight (percent) and margin factor."""
+    return tuple(Step(weight=weight, margin_factor=factor) for weight, factor in stops)
+
+
+PRESETS = {
+    "default": ramp((1, 4), (5, 3), (10, 2), (25, 1.5), (50, 1)),
+    "cautious": ramp((0.1, 4), (1, 4), (5, 3), (10, 2), (25, 1.5), (50, 1)),
+    "fast": ramp((10, 2), (25, 1.5), (50, 1)),
+    "quarter": ramp((10, 2), (25, 1.5), (75, 1)),
+}
+"""The named ramps. Margins loosen by the weight, 4 at 1 % to 1 at the end: only the last step claims the margin."""

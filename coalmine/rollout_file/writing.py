@@ -1,0 +1,122 @@
+"""A plan as the text of a rollout file with every default written out. What is written can be read back."""
+
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from coalmine.policies import Analysis, Check, ModelRef, Plan, Routing, Step
+
+from .units import format_duration, format_number, format_percent, format_points
+
+__all__ = ["write"]
+
+LINE_WIDTH = 110
+"""Columns before a line of the output is broken."""
+
+
+def write(plan: Plan) -> str:
+    """Return the rollout file of `plan`; parsing it gives an equal plan."""
+    yaml = YAML()
+    yaml.width = LINE_WIDTH
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    text = StringIO()
+    yaml.dump(file_of(plan), text)
+    return text.getvalue()
+
+
+def file_of(plan: Plan) -> dict[str, Any]:
+    """Return the file as plain values; what the plan does not have is left out."""
+    topics = {name: getattr(plan.topics, name) for name in plan.topics.__slots__}
+    file = {
+        "apiVersion": "coalmine.dev/v1",
+        "kind": "Rollout",
+        "name": plan.name,
+        "description": plan.description or None,
+        "topics": topics,
+        "stable": flow(model(plan.stable)),
+        "canary": flow(model(plan.canary)) if plan.canary else None,
+        "routing": routing(plan.routing),
+        "steps": [flow(step(item)) for item in plan.steps],
+        "analysis": analysis(plan.analysis),
+        "canary_timeout": format_duration(plan.canary_timeout_ms),
+        "load_timeout": format_duration(plan.load_timeout_ms),
+        "deadline": None if plan.request_deadline_ms is None else format_duration(plan.request_deadline_ms),
+        "breaker": "on" if plan.breaker else "off",
+    }
+    return given(file)
+
+
+def given(mapping: dict[str, Any]) -> dict[str, Any]:
+    """Return the mapping without the keys that have no value."""
+    return {key: value for key, value in mapping.items() if value is not None}
+
+
+def flow(mapping: dict[str, Any]) -> CommentedMap:
+    """Return a mapping that is written on one line: `{weight: 10%, hold: 10m}`."""
+    one_line = CommentedMap(mapping)
+    one_line.fa.set_flow_style()
+    return one_line
+
+
+def model(ref: ModelRef) -> dict[str, Any]:
+    """Return where a model is and what its content must be."""
+    return given({"uri": ref.uri, "digest": ref.digest or None})
+
+
+def routing(routing: Routing) -> dict[str, Any]:
+    """Return who may get the canary."""
+    rules = [flow({"when": {rule.field: list(rule.values)}, "variant": rule.variant.value}) for rule in routing.rules]
+    return {
+        "by": routing.by.value,
+        "key": routing.key,
+        "deny": list(routing.deny),
+        "allow": list(routing.allow),
+        "rules": rules,
+        "only": {name: list(values) for name, values in routing.only.items()},
+    }
+
+
+def step(step: Step) -> dict[str, Any]:
+    """Return one step of the ramp."""
+    return {
+        "weight": format_percent(step.weight),
+        "hold": format_duration(step.hold_ms),
+        "samples": step.samples,
+        "margin_factor": number(step.margin_factor),
+        "approval": step.approval,
+    }
+
+
+def analysis(analysis: Analysis) -> dict[str, Any]:
+    """Return how the evidence is judged."""
+    return {
+        "every": format_duration(analysis.every_ms),
+        "clock": analysis.clock.value,
+        "alpha": analysis.alpha,
+        "deadline": format_duration(analysis.deadline_ms),
+        "on_insufficient": analysis.on_insufficient.value,
+        "freshness": format_duration(analysis.freshness_ms),
+        "checks": {item.name: flow(check(item)) for item in analysis.checks},
+    }
+
+
+def check(check: Check) -> dict[str, Any]:
+    """Return one check."""
+    threshold = check.slower_than_ms
+    values = {
+        "metric": check.metric.value,
+        "slower_than": None if threshold is None else format_duration(threshold),
+        "margin": format_points(check.margin),
+        "tolerance": format_points(check.tolerance),
+        "limit": None if check.limit is None else format_percent(check.limit * 100),
+        "role": check.role.value,
+        "dry_run": check.dry_run or None,
+    }
+    return given(values)
+
+
+def number(value: float) -> int | float:
+    """Return a whole number as an integer, so that it is written without `.0`."""
+    return int(value) if format_number(value).isdigit() else value
