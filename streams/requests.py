@@ -34,13 +34,40 @@ Row = tuple[Any, ...]
 class RequestRecord(Protocol):
     """What is read of a consumed record; aiokafka's ConsumerRecord is one. `timestamp` is epoch ms."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    @property
+    def topic(self) -> str:
+        """Topic of the requests."""
+        ...
+
+    @property
+    def partition(self) -> int:
+        """Partition of the record."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """Offset in the partition."""
+        ...
+
+    @property
+    def timestamp(self) -> int:
+        """Kafka's time of the record, epoch ms."""
+        ...
+
+    @property
+    def key(self) -> bytes | None:
+        """Kafka key, as bytes."""
+        ...
+
+    @property
+    def value(self) -> bytes | None:
+        """The request itself, as bytes."""
+        ...
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Names and bytes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
