@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from coalmine.policies import Clock, Sums, Tally
 from coalmine.streams.codec import encode
 from coalmine.streams.messages import Call, Outcome
-from coalmine.streams.partition_tally import OPEN_REVISIONS, PartitionTally, decode_outcome, main_key
+from coalmine.streams.partition_tally import OPEN_REVISIONS, LeanOutcome, PartitionTally, decode_outcome, main_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def counts(sums: dict[int, dict[str, Sums]]) -> dict[int, dict[str, Sums]]:
 
 def truth(records: list[Record]) -> dict[int, dict[str, Sums]]:
     """The sums of the distinct outcomes, computed without PartitionTally."""
-    distinct = {}
+    distinct: dict[tuple[str, str], LeanOutcome] = {}
     for record in records:
         item = decode_outcome(record.value or b"")
         distinct.setdefault((item.src, item.mode), item)
