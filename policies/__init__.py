@@ -35,6 +35,7 @@ from .plan import (
     Variant,
 )
 from .ramp import FOREVER_MS, is_frozen, is_last_step, next_step, receives_traffic, step_at
+from .rollout import TRANSITIONS, Transition, advance
 from .routing import Assignment, Cohort, Column, Router, key_hash
 from .scorecard import KEY_BUCKETS, Moments, Sums, duration_quantile
 from .state import Applied, At, Effect, Epoch, Phase, Refusal, State, initial
@@ -43,6 +44,7 @@ from .tally import CallRow, OutcomeRow, Tally
 __all__ = [
     "FOREVER_MS",
     "KEY_BUCKETS",
+    "TRANSITIONS",
     "VERBS",
     "Advance",
     "Analysis",
@@ -88,10 +90,12 @@ __all__ = [
     "Sums",
     "Tally",
     "Topics",
+    "Transition",
     "Undo",
     "Unfreeze",
     "Variant",
     "Verdict",
+    "advance",
     "duration_quantile",
     "initial",
     "is_frozen",
