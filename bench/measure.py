@@ -1,0 +1,133 @@
+"""One run of one runner over a backlog: speed, CPU, memory, and whether its answers are right.
+
+The same rules for every runner. Speed: requests divided by the time between the first and the last output record, by
+the broker's append time, so start-up does not count. CPU: the use of a process between the moment its first output
+is seen and the moment the last one is, divided by the requests answered in between; so start-up does not count
+either. Memory: peak resident size of the whole run.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from .checker import Checker, Verdict
+from .columns import Answer, Request, Told
+from .kafka_log import Log
+from .laws import Cohort
+from .processes import Usage, Worker, usage
+
+__all__ = ["OUTPUT_CONFIG", "Figures", "Run", "examine", "measure", "wait_for"]
+
+OUTPUT_CONFIG = {"message.timestamp.type": "LogAppendTime"}
+"""Output topics of a benchmark carry the broker's clock."""
+
+FIRST_OUTPUT_SECONDS = 60.0
+"""Deadline for the first output of a runner."""
+
+LAST_OUTPUT_SECONDS = 600.0
+"""Deadline for the last one."""
+
+GLANCE = 0.02
+"""Seconds between two looks at the progress of a run."""
+
+
+class Run(Protocol):
+    """A runner on its way through a backlog."""
+
+    name: str
+    predictions: str
+    outcomes: str
+    revisions: Mapping[int, Cohort]
+
+    def start(self) -> dict[str, Worker]:
+        """Start its processes and return them by role; those that must be ready before the first are waited for."""
+        ...
+
+    def is_done(self) -> bool:
+        """Tell whether it has also done what it does besides writing outputs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one run used. `cpu_us` is microseconds of CPU an event by role, `peak_rss_mb` 10**6 bytes by role."""
+
+    runner: str
+    events: int
+    events_per_second: float
+    cpu_us: Mapping[str, float]
+    peak_rss_mb: Mapping[str, float]
+    bytes_per_record: Mapping[str, float]
+    verdict: Verdict
+
+
+def wait_for(fact: Callable[[], bool], seconds: float, what: str, workers: Mapping[str, Worker]) -> None:
+    """Wait until `fact()`; raise TimeoutError after `seconds`, and RuntimeError when a worker ends meanwhile."""
+    deadline = time.monotonic() + seconds
+    while not fact():
+        for worker in workers.values():
+            worker.assert_alive()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(GLANCE)
+
+
+def measure(log: Log, run: Run, requests: str, events: int, broker_pid: int | None) -> Figures:
+    """Let a runner answer the `events` requests of a topic and return its figures."""
+    workers = run.start()
+    try:
+        wait_for(lambda: log.count(run.predictions) > 0, FIRST_OUTPUT_SECONDS, "first output", workers)
+        before, done_before = used(workers, broker_pid), log.count(run.predictions)
+        wait_for(lambda: log.count(run.predictions) >= events, LAST_OUTPUT_SECONDS, "last prediction", workers)
+        wait_for(lambda: log.count(run.outcomes) >= events, LAST_OUTPUT_SECONDS, "last outcome", workers)
+        wait_for(run.is_done, LAST_OUTPUT_SECONDS, "the rest of the work", workers)
+        after = used(workers, broker_pid)
+    finally:
+        codes = {role: worker.stop() for role, worker in workers.items()}
+    if any(codes.values()):
+        raise RuntimeError(f"{run.name} ended with {codes}: " + "\n".join(w.tail() for w in workers.values()))
+    verdict, seconds, sizes = examine(log, run, requests)
+    return Figures(
+        runner=run.name,
+        events=events,
+        events_per_second=events / seconds,
+        cpu_us={
+            role: (after[role].cpu_seconds - before[role].cpu_seconds) / (events - done_before) * 1e6 for role in after
+        },
+        peak_rss_mb={role: after[role].peak_rss_bytes / 1e6 for role in after},
+        bytes_per_record=sizes,
+        verdict=verdict,
+    )
+
+
+def used(workers: Mapping[str, Worker], broker_pid: int | None) -> dict[str, Usage]:
+    found = {role: worker.usage() for role, worker in workers.items()}
+    return found if broker_pid is None else {**found, "broker": usage(broker_pid)}
+
+
+def examine(log: Log, run: Run, requests: str) -> tuple[Verdict, float, dict[str, float]]:
+    """Return the verdict on the records of a run, the seconds from first to last output, and bytes a record."""
+    checker = Checker(run.revisions)
+    decode_request = msgspec.json.Decoder(Request).decode
+    for batch in log.read(requests):
+        if batch:
+            first = batch[0]
+            checker.asked(requests, first.partition(), first.offset(), [decode_request(m.value()) for m in batch])
+    answer, told = msgspec.json.Decoder(Answer).decode, msgspec.json.Decoder(Told).decode
+    times: list[int] = []
+    sizes: dict[str, float] = {}
+    for topic, take in ((run.predictions, answer), (run.outcomes, told)):
+        size = count = 0
+        for batch in log.read(topic):
+            values = [m.value() for m in batch]
+            times += [m.timestamp()[1] for m in batch[:: max(1, len(batch) - 1)]]
+            size, count = size + sum(map(len, values)), count + len(values)
+            if take is answer:
+                checker.answered(map(answer, values))
+            else:
+                checker.told(map(told, values))
+        sizes[topic] = size / max(count, 1)
+    return checker.verdict(), (max(times) - min(times)) / 1e3, sizes
