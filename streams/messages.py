@@ -189,6 +189,7 @@ class FindingRecord(msgspec.Struct, omit_defaults=True, kw_only=True):
     tolerance: float | None = None
     log_e_rollback: float | None = None
     log_e_promotion: float | None = None
+    threshold: float | None = None
     values: dict[str, float] = {}
 
 
