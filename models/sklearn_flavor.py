@@ -4,7 +4,11 @@ skops rebuilds objects from a description instead of running what a file says, a
 description against our own list before skops sees it.
 """
 
+import io
+import json
+import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,11 +28,45 @@ SKLEARN_FILE = "model.skops"
 
 
 def encode(estimator: Any) -> bytes:
-    """Return `estimator` as the bytes of a skops file."""
-    import zipfile
+    """Return `estimator` as the bytes of a skops file; the same estimator gives the same bytes, so the same digest.
 
-    content: bytes = skops.io.dumps(estimator, compression=zipfile.ZIP_DEFLATED)
-    return content
+    skops names objects and members by their address in memory and stamps them with the time; both are replaced.
+    """
+    written = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as source,
+        zipfile.ZipFile(written, "w") as target,
+    ):
+        schema = json.loads(source.read("schema.json"))
+        members = _number(schema)
+        _write(target, "schema.json", json.dumps(schema).encode())
+        for old, new in members.items():
+            _write(target, new, source.read(old))
+    return written.getvalue()
+
+
+def _number(schema: Any) -> dict[str, str]:
+    """Number ids and member files of `schema`, in place, by first appearance; return the new name of each file."""
+    ids: dict[int, int] = {}
+    members: dict[str, str] = {}
+    waiting = [schema]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            if "__id__" in item:
+                item["__id__"] = ids.setdefault(item["__id__"], len(ids) + 1)
+            if isinstance(item.get("file"), str) and "__loader__" in item:
+                suffix = Path(item["file"]).suffix
+                item["file"] = members.setdefault(item["file"], f"{len(members)}{suffix}")
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+    return members
+
+
+def _write(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    member = zipfile.ZipInfo(name)  # its date is 1980-01-01
+    archive.writestr(member, content, compress_type=zipfile.ZIP_DEFLATED)
 
 
 def load(package: Package) -> Model:
