@@ -37,13 +37,28 @@ GLANCE = 0.02
 class Run(Protocol):
     """A runner on its way through a backlog."""
 
-    name: str
-    predictions: str
-    outcomes: str
-    revisions: Mapping[int, Cohort]
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        ...
+
+    @property
+    def predictions(self) -> str:
+        """The topic of its predictions."""
+        ...
+
+    @property
+    def outcomes(self) -> str:
+        """The topic of its outcomes."""
+        ...
+
+    @property
+    def revisions(self) -> Mapping[int, Cohort]:
+        """What the revisions in its records say of routing; asked for after the run."""
+        ...
 
     def start(self) -> dict[str, Worker]:
-        """Start its processes and return them by role; those that must be ready before the first are waited for."""
+        """Create its topics, start its processes and return them by role."""
         ...
 
     def is_done(self) -> bool:
