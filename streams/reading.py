@@ -1,0 +1,134 @@
+"""Reading topics of one partition without a group: a range, backwards from the end, or on and on.
+
+For the client behind the command line, which reads a little and leaves. Works on a real Kafka and on the embedded
+broker, which answers no lookups by time.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from coalmine.errors import BrokerError
+
+__all__ = ["Reader", "client_settings", "offset_of"]
+
+CONNECT_SECONDS = 5.0
+"""How long a person waits to hear that no broker answers."""
+
+STALL_SECONDS = 15.0
+"""Silence in the middle of a range after which the broker counts as gone."""
+
+WINDOW = 500
+"""Records of one step backwards from the end: the newest of a rollout is nearly always among them."""
+
+BATCH = 1_000
+
+
+def client_settings(kafka: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings of a short-lived client: silent, because what goes wrong is raised."""
+    return {**kafka, "log_level": 0, "error_cb": lambda _: None, "allow.auto.create.topics": False}
+
+
+class Reader:
+    """Reads partition 0 of topics. Not for threads.
+
+    Parameters
+    ----------
+    kafka
+        Settings by their librdkafka names.
+
+    Raises BrokerError, in every method, when the broker does not answer or refuses.
+    """
+
+    def __init__(self, kafka: Mapping[str, str]) -> None:
+        self.address = kafka.get("bootstrap.servers", "")
+        settings = {
+            **client_settings(kafka),
+            "group.id": "coalmine.operator",  # never joined: partitions are assigned by hand
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 10,
+        }
+        try:
+            self._consumer = Consumer(settings)
+        except KafkaException as error:
+            raise BrokerError(f"Kafka settings: {error.args[0].str()}; correct them in [kafka]") from error
+
+    def close(self) -> None:
+        """Leave."""
+        self._consumer.close()
+
+    def topics(self) -> dict[str, int]:
+        """Return every topic of the cluster with its partition count."""
+        try:
+            found = self._consumer.list_topics(timeout=CONNECT_SECONDS).topics
+        except KafkaException as error:
+            raise self.unreachable(error) from error
+        return {name: len(topic.partitions) for name, topic in found.items()}
+
+    def bounds(self, topic: str) -> tuple[int, int]:
+        """Return the first offset that is kept and the one after the last."""
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=CONNECT_SECONDS)
+        except KafkaException as error:
+            raise self.unreachable(error) from error
+        return low, high
+
+    def read(self, topic: str, start: int, end: int) -> list[Message]:
+        """Return the records from offset `start` up to, not including, `end`; compaction may have left fewer."""
+        found: list[Message] = []
+        if start >= end:
+            return found
+        self._consumer.assign([TopicPartition(topic, 0, start)])
+        deadline = time.monotonic() + STALL_SECONDS
+        while time.monotonic() < deadline:
+            for message in self._consumer.consume(BATCH, 0.2):
+                deadline = time.monotonic() + STALL_SECONDS
+                if self.at_end(message):
+                    return found
+                if offset_of(message) < end:
+                    found.append(message)
+                if offset_of(message) >= end - 1:
+                    return found
+        raise BrokerError(f"{self.address} stopped answering while {topic} was read; try again")
+
+    def backwards(self, topic: str) -> Iterator[Message]:
+        """Yield the records from the newest to the oldest, fetched in growing windows."""
+        low, end = self.bounds(topic)
+        window = WINDOW
+        while end > low:
+            start = max(low, end - window)
+            yield from reversed(self.read(topic, start, end))
+            end, window = start, window * 4
+
+    def follow(self, starts: Mapping[str, int]) -> Iterator[list[Message]]:
+        """Yield what arrives on topics from some offsets on, for ever; an empty list if nothing did for 0.2 s."""
+        self._consumer.assign([TopicPartition(topic, 0, start) for topic, start in starts.items()])
+        while True:
+            yield [message for message in self._consumer.consume(BATCH, 0.2) if not self.at_end(message)]
+
+    def at_end(self, message: Message) -> bool:
+        """Tell whether this is the mark of a partition's present end; raise BrokerError for a fault."""
+        error = message.error()
+        if error is None:
+            return False
+        if error.code() == KafkaError._PARTITION_EOF:
+            return True
+        raise BrokerError(f"{self.address}: {error.str()}")
+
+    def unreachable(self, error: KafkaException) -> BrokerError:
+        """Return the error for a broker that does not answer."""
+        return BrokerError(
+            f"no Kafka answers at {self.address} ({error.args[0].str()}); "
+            "start it, or name another one with --bootstrap-server"
+        )
+
+
+def offset_of(message: Message) -> int:
+    """Return where a record stands in its partition."""
+    offset = message.offset()
+    assert offset is not None, "a record that was read has an offset"
+    return offset
