@@ -17,6 +17,10 @@ from .commands import (
     Unfreeze,
 )
 from .finding import Decision, Finding, Status, Verdict
+from .frozen import LEAST_CALLS, LEAST_ROWS, frozen_numbers
+from .judge import look
+from .judgement import Cut, Judgement
+from .memory import Memory
 from .plan import (
     Analysis,
     By,
@@ -35,6 +39,7 @@ from .plan import (
     Variant,
 )
 from .ramp import FOREVER_MS, is_frozen, is_last_step, next_step, receives_traffic, step_at
+from .replay import RecordedLook, recorded_cut, replay
 from .rollout import TRANSITIONS, Transition, advance
 from .routing import Assignment, Cohort, Column, Router, key_hash
 from .scorecard import KEY_BUCKETS, Moments, Sums, duration_quantile
@@ -44,6 +49,8 @@ from .tally import CallRow, OutcomeRow, Tally
 __all__ = [
     "FOREVER_MS",
     "KEY_BUCKETS",
+    "LEAST_CALLS",
+    "LEAST_ROWS",
     "TRANSITIONS",
     "VERBS",
     "Advance",
@@ -59,12 +66,15 @@ __all__ = [
     "Cohort",
     "Column",
     "Command",
+    "Cut",
     "Decision",
     "Effect",
     "Epoch",
     "Finding",
     "Freeze",
     "FrozenNumbers",
+    "Judgement",
+    "Memory",
     "Metric",
     "ModelRef",
     "Moments",
@@ -74,6 +84,7 @@ __all__ = [
     "Phase",
     "Plan",
     "Promote",
+    "RecordedLook",
     "Refusal",
     "Resume",
     "Retry",
@@ -97,11 +108,15 @@ __all__ = [
     "Verdict",
     "advance",
     "duration_quantile",
+    "frozen_numbers",
     "initial",
     "is_frozen",
     "is_last_step",
     "key_hash",
+    "look",
     "next_step",
     "receives_traffic",
+    "recorded_cut",
+    "replay",
     "step_at",
 ]

@@ -236,11 +236,14 @@ class Plan:
 class FrozenNumbers:
     """Numbers the judge takes from stable's own history before step 1 and never changes in the attempt.
 
-    `rows` and `calls` say how much history they rest on; `error_rate` (0..1) is stable's; `slow_ms` maps the
-    name of each slow-rate check to its threshold in ms.
+    `rows` and `calls` say how much history they rest on; `error_rate` (0..1) is the share of stable's rows that
+    failed by themselves, `call_error_rate` that of its calls that failed whole; `slow_ms` maps the name of each
+    slow-rate check to its threshold in ms, `slow_rates` to the share of stable's calls above it.
     """
 
     rows: int
     calls: int
     error_rate: float
     slow_ms: Mapping[str, float] = field(default_factory=dict)
+    call_error_rate: float = 0.0
+    slow_rates: Mapping[str, float] = field(default_factory=dict)

@@ -1,1 +1,1 @@
-"""Statistics of sequential comparison: sketches and e-processes, one a file."""
+"""Sequential tests and their sums: pure mathematics on counts. Knows no rollout, variant names aside."""

@@ -1,0 +1,89 @@
+"""Evidence by epoch: what the sums of the revisions mean for an attempt whose weight rises.
+
+Rows routed under different weights must never be pooled (Simpson's paradox: pooling over a ramp with a drifting
+error rate rolled back 100 % of identical models); so every comparison is made inside an epoch and added up.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .plan import Variant
+from .scorecard import Sums
+from .state import Epoch
+from .stats.rate_ratio import Split
+
+__all__ = ["EpochSums", "Ledger", "by_epoch", "first_errors", "increments", "known"]
+
+Ledger = Mapping[int, Mapping[str, Sums]]
+"""Sums by revision and variant."""
+
+NOTHING = Sums()
+
+
+@dataclass(frozen=True, slots=True)
+class EpochSums:
+    """The sums of both variants in one epoch; `share` is the canary's designed share of keys or rows, 0..1."""
+
+    share: float
+    step: int
+    canary: Sums
+    stable: Sums
+
+
+def known(sums: Ledger, epochs: Sequence[Epoch]) -> Ledger:
+    """Return the sums of those revisions that belong to an epoch already; the others wait for the state."""
+    return {revision: value for revision, value in sums.items() if any(holds(e, revision) for e in epochs)}
+
+
+def increments(last: Ledger, sums: Ledger) -> dict[int, dict[str, Sums]]:
+    """Return what changed since `last`, by revision and variant; decided on evidence only."""
+    changed: dict[int, dict[str, Sums]] = {}
+    for revision, variants in sums.items():
+        for variant, value in variants.items():
+            before = last.get(revision, {}).get(variant, NOTHING)
+            after = value.evidence()
+            if after != before:
+                changed.setdefault(revision, {})[variant] = after - before
+    return changed
+
+
+def by_epoch(sums: Ledger, epochs: Sequence[Epoch]) -> tuple[EpochSums, ...]:
+    """Return the sums of each epoch in which something happened, oldest first; before step 1 the share is 0."""
+    found = []
+    for epoch in epochs:
+        inside = [variants for revision, variants in sums.items() if holds(epoch, revision)]
+        if inside:
+            canary, stable = (total(inside, variant) for variant in (Variant.CANARY, Variant.STABLE))
+            found.append(EpochSums(epoch.weight / 100, epoch.step, canary, stable))
+    return tuple(found)
+
+
+def first_errors(changes: Iterable[EpochSums], last: Ledger, sums: Ledger) -> tuple[Split, ...]:
+    """Return, by epoch, how many keys erred for the first time in the attempt, each counted once.
+
+    Keys are counted below the lowest bound under which every set is complete. Scanned in rising order of their
+    hashes, that bound is a stopping time, so leaving out the others favours no variant.
+    """
+    changes = tuple(changes)
+    if not any(change.canary.fault_keys or change.stable.fault_keys for change in changes):
+        return ()
+    bound = min(value.key_bound for variants in sums.values() for value in variants.values())
+    seen = {key for variants in last.values() for value in variants.values() for key in value.fault_keys}
+    splits = []
+    for change in changes:
+        canary = {key for key in change.canary.fault_keys if key < bound} - seen
+        stable = {key for key in change.stable.fault_keys if key < bound} - seen
+        seen |= canary | stable
+        splits.append(Split(change.share, len(canary), len(stable)))
+    return tuple(splits)
+
+
+def holds(epoch: Epoch, revision: int) -> bool:
+    """Tell whether the revision belongs to the epoch."""
+    return epoch.first <= revision and (epoch.last is None or revision <= epoch.last)
+
+
+def total(variants: Sequence[Mapping[str, Sums]], variant: Variant) -> Sums:
+    """Return the sum over revisions for one variant."""
+    present = [sums[variant.value] for sums in variants if variant.value in sums]
+    return sum(present[1:], start=present[0]) if present else NOTHING

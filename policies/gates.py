@@ -1,0 +1,152 @@
+"""From the evidence of all checks to verdict and decision. One rule a function, in the order of their weight.
+
+Rollback comes first and is possible in every phase of an attempt; then whatever holds; a move up needs every gate.
+Current e-values decide, never running maxima: a canary that was good yesterday and is bad now must not be promoted,
+and a bound for the mean of several e-processes holds for their current values only.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .checks import CheckEvidence
+from .finding import Decision, Verdict
+from .plan import By, OnInsufficient, Plan, Role
+from .ramp import is_last_step
+from .state import Phase, State
+from .stats.combine import blamed, log_mean_of
+from .wording import percent, span
+
+__all__ = ["FEWEST_KEYS", "Outlook", "Ruling", "rule"]
+
+FEWEST_KEYS = 200
+"""Effective keys below which nothing moves up under keyed routing: a handful of keys can look like anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """Where the attempt stands at a look, besides its evidence.
+
+    `samples` are canary rows of the step that are evidence, `held_ms` the time in the step, `age_ms` the time since
+    the first look, `effective_keys` those of both variants.
+    """
+
+    samples: int
+    held_ms: int
+    age_ms: int
+    effective_keys: float
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """Verdict and decision, the sentence that gives the reason, and which checks are held against the canary."""
+
+    verdict: Verdict
+    decision: Decision
+    reason: str
+    failed: frozenset[str]
+    log_e_rollback: float
+    hard_limit: str | None = None
+
+
+def rule(checks: Sequence[CheckEvidence], outlook: Outlook, state: State, plan: Plan) -> Ruling:
+    """Return the ruling over all checks of one look."""
+    threshold = -math.log(plan.analysis.alpha)
+    acting = [check for check in checks if check.acts]
+    log_e = log_mean_of([check.log_e_rollback for check in acting])
+    failed = failing(checks, acting, plan.analysis.alpha, log_e >= threshold)
+    above = [check for check in acting if check.log_e_limit is not None and check.log_e_limit >= threshold]
+
+    def ruling(verdict: Verdict, decision: Decision, reason: str, hard_limit: str | None = None) -> Ruling:
+        return Ruling(verdict=verdict, decision=decision, reason=reason, failed=failed, log_e_rollback=log_e,
+                      hard_limit=hard_limit)  # fmt: skip
+
+    if above:
+        worst = above[0]
+        limit = percent(worst.check.limit or 0.0)
+        reason = f"{worst.check.name} is above its limit of {limit}: {worst.leading.sentence()}"
+        return ruling(Verdict.FAIL, Decision.ROLLBACK, reason, "limit")
+    if log_e >= threshold:
+        worst = max(acting, key=lambda check: check.log_e_rollback)
+        reason = f"{worst.check.name} got worse with the canary: {worst.leading.sentence()}"
+        return ruling(Verdict.FAIL, Decision.ROLLBACK, reason)
+    open_checks = [check for check in acting if not check.passes(threshold)]
+    late = is_automatic(state) and outlook.age_ms > plan.analysis.deadline_ms
+    verdict = (Verdict.INCONCLUSIVE if late else Verdict.UNDECIDED) if open_checks else Verdict.PASS
+    obstacle = blocked(outlook, state, plan) or unproven(checks, open_checks, failed, threshold)
+    if obstacle is None and (not late or is_last_step(state) or plan.analysis.on_insufficient is OnInsufficient.HOLD):
+        return ruling(verdict, *upwards(state, plan))
+    if late:
+        return ruling(Verdict.INCONCLUSIVE, *overdue(plan, obstacle or "the ramp has not ended"))
+    assert obstacle is not None, "nothing speaks against a move up, yet none was made"
+    return ruling(verdict, Decision.HOLD, obstacle)
+
+
+def failing(
+    checks: Sequence[CheckEvidence], acting: Sequence[CheckEvidence], alpha: float, worse: bool
+) -> frozenset[str]:
+    """Return the names of the checks that are held against the canary.
+
+    Those that can roll back share one alpha, so each is held to what their number demands; when only their mean has
+    decided, the loudest is named. Every other check is judged by itself, for it decides nothing of the kind.
+    """
+    names = {acting[index].check.name for index in blamed([check.log_e_rollback for check in acting], alpha)}
+    if worse and not names:
+        names = {max(acting, key=lambda check: check.log_e_rollback).check.name}
+    alone = {c.check.name for c in checks if not c.acts and c.log_e_rollback >= -math.log(alpha)}
+    return frozenset(names | alone)
+
+
+def blocked(outlook: Outlook, state: State, plan: Plan) -> str | None:
+    """Return what keeps the rollout where it is whatever the checks say, None if nothing does."""
+    step = state.current_step
+    if step is None or not is_automatic(state):
+        return f"the rollout is {state.phase.value}: only a rollback is automatic now"
+    where = f"step {state.step} of {len(plan.steps)} at {step.weight:g} %"
+    if outlook.missing:
+        return f"{where}: evidence is not complete: {'; '.join(outlook.missing)}"
+    if outlook.samples < step.samples:
+        return f"{where}: {outlook.samples:,} of {step.samples:,} canary rows"
+    if plan.routing.by is By.KEY and outlook.effective_keys < FEWEST_KEYS:
+        return f"{where}: the traffic is worth only about {outlook.effective_keys:.0f} keys, {FEWEST_KEYS} are needed"
+    if outlook.held_ms < step.hold_ms:
+        return f"{where}: {span(outlook.held_ms)} of {span(step.hold_ms)}"
+    return None
+
+
+def is_automatic(state: State) -> bool:
+    """Tell whether automation may do more than roll back; the deadline is one for evidence, not for persons."""
+    return state.automatic and state.phase in (Phase.PROGRESSING, Phase.BAKING)
+
+
+def unproven(
+    checks: Sequence[CheckEvidence], open_checks: Sequence[CheckEvidence], failed: frozenset[str], threshold: float
+) -> str | None:
+    """Return which checks keep the rollout where it is, None if none does."""
+    signals = [c.check.name for c in checks if c.check.role is Role.SIGNAL and not c.check.dry_run
+               and (c.check.name in failed or c.is_over_limit)]  # fmt: skip
+    if signals:
+        return f"held by {', '.join(signals)} until it is well again"
+    if not open_checks:
+        return None
+    _, reason = open_checks[0].status(failed=False, threshold=threshold)
+    others = f" (also {', '.join(check.check.name for check in open_checks[1:])})" if open_checks[1:] else ""
+    return f"{open_checks[0].check.name}: {reason}{others}"
+
+
+def upwards(state: State, plan: Plan) -> tuple[Decision, str]:
+    """Return the move up and its reason."""
+    where = f"step {state.step} of {len(plan.steps)}"
+    if is_last_step(state):
+        return Decision.PROMOTE, f"every check has passed on {where}, the last one"
+    return Decision.ADVANCE, f"every check has passed on {where}"
+
+
+def overdue(plan: Plan, obstacle: str) -> tuple[Decision, str]:
+    """Return what the plan wants when its deadline passed without an answer."""
+    reason = f"no answer within {span(plan.analysis.deadline_ms)}: {obstacle}"
+    if plan.analysis.on_insufficient is OnInsufficient.ROLLBACK:
+        return Decision.ROLLBACK, reason
+    pauses = plan.analysis.on_insufficient is OnInsufficient.PAUSE
+    return (Decision.PAUSE if pauses else Decision.HOLD), reason

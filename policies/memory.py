@@ -1,0 +1,84 @@
+"""What the judge remembers between two looks of an attempt, as a value that a table can store."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .comparison import Comparison
+from .epochs import Ledger
+from .metrics import measures
+from .plan import FrozenNumbers, Plan
+from .scorecard import Sums
+
+__all__ = ["Memory"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """The memory of one attempt; a new attempt begins with `Memory.empty`.
+
+    All times are those of the cuts, never append times: under the event clock only they are in the same time.
+    `looks` counts the looks taken; before the first the times mean nothing. `since_ms` is the time of the first
+    look, `now_ms` the latest seen; `step` is the step of the last look and `step_since_ms` the time of the look
+    that first saw it, from where its hold counts. `last` holds the cumulative evidence already judged,
+    `comparisons` the tests by check and unit.
+    """
+
+    frozen: FrozenNumbers
+    comparisons: Mapping[str, Mapping[str, Comparison]]
+    looks: int = 0
+    since_ms: int = 0
+    now_ms: int = 0
+    step: int = 0
+    step_since_ms: int = 0
+    last: Ledger = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, plan: Plan, frozen: FrozenNumbers) -> "Memory":
+        """Return the memory before the first look of an attempt under `plan`, with its frozen numbers."""
+        comparisons = {
+            check.name: {
+                measure.unit.value: Comparison.start(check, measure, plan) for measure in measures(check, frozen)
+            }
+            for check in plan.analysis.checks
+        }
+        return cls(frozen=frozen, comparisons=comparisons)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the memory as JSON; floats keep every bit, so a restart changes no decision."""
+        return {
+            "frozen": asdict(self.frozen),
+            "comparisons": {
+                check: {unit: comparison.to_json() for unit, comparison in units.items()}
+                for check, units in self.comparisons.items()
+            },
+            "looks": self.looks,
+            "since_ms": self.since_ms,
+            "now_ms": self.now_ms,
+            "step": self.step,
+            "step_since_ms": self.step_since_ms,
+            "last": {
+                str(revision): {variant: sums.to_json() for variant, sums in variants.items()}
+                for revision, variants in self.last.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Memory":
+        """Return the memory that `to_json` wrote."""
+        return cls(
+            frozen=FrozenNumbers(**value["frozen"]),
+            comparisons={
+                check: {unit: Comparison.from_json(comparison) for unit, comparison in units.items()}
+                for check, units in value["comparisons"].items()
+            },
+            looks=value["looks"],
+            since_ms=value["since_ms"],
+            now_ms=value["now_ms"],
+            step=value["step"],
+            step_since_ms=value["step_since_ms"],
+            last={
+                int(revision): {variant: Sums.from_json(sums) for variant, sums in variants.items()}
+                for revision, variants in value["last"].items()
+            },
+        )

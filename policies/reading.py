@@ -1,0 +1,159 @@
+"""One loss of a check at one look: what the tests and the counts of the attempt say of it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .comparison import Comparison
+from .epochs import EpochSums
+from .metrics import Measure, Unit
+from .plan import Analysis, By, Check, Plan, Variant
+from .scorecard import KEY_BUCKETS
+from .stats.keys import bucket_difference, effective_keys
+from .stats.score import Difference, log_e_below, pooled, tuning
+from .wording import percent
+
+__all__ = ["Reading", "effective_keys_of", "read"]
+
+BUCKET_EVENTS = 20
+"""Events each variant must have in an epoch before the variance between buckets says anything."""
+
+VARIANT_KEYS = 100
+"""Effective keys each variant must have for a promotion that no variance between buckets has confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one loss of a check shows so far, over all epochs of the attempt with a canary.
+
+    E-values are natural logarithms. `enough_keys` is False where keyed traffic is too few keys to promote on.
+    """
+
+    measure: Measure
+    canary: tuple[int, int]
+    stable: tuple[int, int]
+    difference: Difference
+    log_e_rollback: float
+    log_e_promotion: float
+    log_e_keys: float | None = None
+    log_e_bucket: float | None = None
+    enough_keys: bool = True
+
+    @property
+    def has_data(self) -> bool:
+        """Whether both variants have been seen."""
+        return self.canary[0] > 0 and self.stable[0] > 0
+
+    def values(self) -> dict[str, float]:
+        """Return the numbers by the names that `checks` explains."""
+        unit = self.measure.unit.value
+        values: dict[str, float | None] = {
+            f"{unit}.canary": self.canary[0],
+            f"{unit}.canary_events": self.canary[1],
+            f"{unit}.stable": self.stable[0],
+            f"{unit}.stable_events": self.stable[1],
+            f"{unit}.log_e_rollback": self.log_e_rollback,
+            f"{unit}.log_e_promotion": self.log_e_promotion,
+            f"{unit}.log_e_keys": self.log_e_keys,
+            f"{unit}.log_e_bucket": self.log_e_bucket,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+    def sentence(self) -> str:
+        """Return the counts in words."""
+        (n, events), (stable_n, stable_events) = self.canary, self.stable
+        unit = self.measure.unit.value
+        mine = f"canary {percent(events / n) if n else 'none'} of {n:,} {unit} {self.measure.event}"
+        return f"{mine}, stable {percent(stable_events / stable_n) if stable_n else 'none'} of {stable_n:,}"
+
+
+def read(
+    check: Check, measure: Measure, tests: Comparison, epochs: Sequence[EpochSums], plan: Plan, margin: float
+) -> Reading:
+    """Return what the tests and the counts of the attempt say of one loss, against `margin`."""
+    compared = [epoch for epoch in epochs if epoch.share > 0]
+    canary = [measure.count(epoch.canary) for epoch in compared]
+    stable = [measure.count(epoch.stable) for epoch in compared]
+    ratio = tests.ratio.value()
+    reading = Reading(
+        measure=measure,
+        canary=added(canary),
+        stable=added(stable),
+        difference=pooled(binomial(*pair) for pair in zip(canary, stable, strict=True)),
+        log_e_rollback=ratio if tests.worse is None else tests.worse.value(check.tolerance),
+        log_e_promotion=tests.margins.value(margin),
+    )
+    if measure.unit is Unit.CALLS or plan.routing.by is By.RANDOM:
+        return reading
+    return by_keys(reading, check, plan.analysis, ratio, compared, margin)
+
+
+def by_keys(
+    rows: Reading, check: Check, analysis: Analysis, log_e_keys: float, epochs: Sequence[EpochSums], margin: float
+) -> Reading:
+    """Return the reading of rows where each key has its variant for good, so that rows are no independent draws.
+
+    The least of two e-values is valid when one of them is: rows treated as independent, and the variance between
+    buckets of keys. Too few events for buckets: rollback rests on the keys that erred, promotion needs many keys.
+    """
+    buckets = pooled(bucket_differences(epochs))
+    confirmed = buckets.information > 0.0
+    rollback, promotion, bucket_promotion = rows.log_e_rollback, rows.log_e_promotion, None
+    if confirmed:
+        rho = tuning(margin, analysis.alpha)
+        bucket_promotion = log_e_below(buckets, margin, rho)
+        promotion = min(promotion, bucket_promotion)
+    if check.tolerance:
+        mirrored = Difference(-buckets.estimate, buckets.information)
+        rho = tuning(check.margin, analysis.alpha)
+        rollback = min(rollback, log_e_below(mirrored, -check.tolerance, rho) if confirmed else log_e_keys)
+    else:
+        rollback = log_e_keys
+    fewest = min(effective_keys_of(epochs, variant) for variant in (Variant.CANARY, Variant.STABLE))
+    return Reading(
+        measure=rows.measure,
+        canary=rows.canary,
+        stable=rows.stable,
+        difference=buckets if confirmed else Difference(rows.difference.estimate, 0.0),
+        log_e_rollback=rollback,
+        log_e_promotion=promotion,
+        log_e_keys=log_e_keys,
+        log_e_bucket=bucket_promotion,
+        enough_keys=confirmed or fewest >= VARIANT_KEYS,
+    )
+
+
+def bucket_differences(epochs: Sequence[EpochSums]) -> list[Difference]:
+    """Return the differences of those epochs in which both variants have enough events."""
+    return [
+        bucket_difference(
+            epoch.canary.bucket_rows, epoch.canary.bucket_faults, epoch.stable.bucket_rows, epoch.stable.bucket_faults
+        )
+        for epoch in epochs
+        if min(epoch.canary.row_fault_count, epoch.stable.row_fault_count) >= BUCKET_EVENTS
+    ]
+
+
+def binomial(canary: tuple[int, int], stable: tuple[int, int]) -> Difference:
+    """Return the difference of two rates of independent units, from (units, events); nan without units."""
+    (n, x), (m, y) = canary, stable
+    if not n or not m:
+        return Difference(math.nan, 0.0)
+    rate = (x + y + 1) / (n + m + 2)
+    return Difference(x / n - y / m, 1.0 / (rate * (1.0 - rate) * (1.0 / n + 1.0 / m)))
+
+
+def added(counts: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the totals of (units, events)."""
+    return sum(n for n, _ in counts), sum(events for _, events in counts)
+
+
+def effective_keys_of(epochs: Sequence[EpochSums], variant: Variant | None = None) -> float:
+    """Return the effective number of keys of a variant, None: of both, in epochs with a canary."""
+    buckets = [0] * KEY_BUCKETS
+    for epoch in epochs:
+        if epoch.share > 0:
+            arms = [epoch.canary, epoch.stable] if variant is None else [getattr(epoch, variant.value)]
+            for sums in arms:
+                buckets = [old + new for old, new in zip(buckets, sums.bucket_rows, strict=True)]
+    return effective_keys(buckets)

@@ -1,0 +1,142 @@
+"""How much worse is the canary, in absolute terms? The empirical-Bernstein test of a difference, an e-process.
+
+A loss x lies in 0..1, and a unit belongs to the canary with the known probability w (or w is the observed share, and
+everything holds given the counts). With a centre c taken from the past,
+
+    phi = (x - c) / w for a canary unit, -(x - c) / (1 - w) for a stable one,   E[phi] = delta = canary - stable.
+
+For y >= -1 and 0 <= f < 1: exp(f y - (-ln(1-f) - f) y^2) <= 1 + f y (Fan, Grama & Liu, 2015; Howard et al., 2020,
+Theorem 4). With y = phi / C for "delta <= bound", y = -phi / C for "delta >= bound", C the largest -y can be,
+
+    ln E(f) = sum over looks of (f / C) * gain - (-ln(1-f) - f) V / C^2,   gain = +-(S - bound n),
+
+S and V the sums of phi and phi^2. A mixture over f needs no knowledge of the variance; f may be chosen from the past,
+so it follows the ramp. Assumes nothing of the distribution, the drift or the size of a look. Guarantee: P(E ever
+reaches 1/alpha) <= alpha under the null (Ville, 1939).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .mixture import bell_weights, log_sum_exp
+
+__all__ = ["Arms", "Bernstein", "Null"]
+
+MULTIPLES = np.exp(np.linspace(-3.0, 3.0, 20))
+"""Bets as multiples of the best one for the design effect."""
+
+LOG_PRIOR = bell_weights(np.log(MULTIPLES), 0.0, 1.0)
+
+BET_LOWEST, BET_HIGHEST = 6e-4, 0.6
+"""Bounds of f: below, a bet says nothing within a million rows; above, one loss costs too much."""
+
+
+class Null(Enum):
+    """What is to be refuted."""
+
+    NOT_WORSE = "not_worse"
+    """delta <= bound: refuted, the canary is worse than the bound; for rollback."""
+    WORSE = "worse"
+    """delta >= bound: refuted, the canary is not worse by the bound; for promotion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """Units and events (losses 0 or 1) of both arms in one epoch of one look.
+
+    `share` is the canary's share of the units: the designed one under random routing, else the observed one.
+    """
+
+    share: float
+    canary_n: int
+    canary_events: int
+    stable_n: int
+    stable_events: int
+
+    def sums(self, centre: float) -> tuple[float, float]:
+        """Return S and V, the sums of phi and phi^2 around `centre`."""
+        w, v = self.share, 1.0 - self.share
+        signed = (self.canary_events - centre * self.canary_n) / w
+        signed -= (self.stable_events - centre * self.stable_n) / v
+        square = squares(self.canary_n, self.canary_events, centre) / w**2
+        return signed, square + squares(self.stable_n, self.stable_events, centre) / v**2
+
+
+def squares(n: int, events: int, centre: float) -> float:
+    """Return the sum of (x - centre)^2 over n losses of which `events` are 1."""
+    return events * (1.0 - centre) ** 2 + (n - events) * centre**2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bernstein:
+    """The state of the tests of one null at several bounds: a value, made anew by every look.
+
+    `effects` are the distances between the truth hoped for and the bound, one a bound. `log_e` has a row for each
+    bound and a column for each multiple of the best bet.
+    """
+
+    null: Null
+    bounds: tuple[float, ...]
+    effects: tuple[float, ...]
+    log_e: NDArray[np.float64]
+
+    @classmethod
+    def start(cls, null: Null, bounds: tuple[float, ...], effects: tuple[float, ...]) -> "Bernstein":
+        """Return the tests before any look."""
+        return cls(null, bounds, effects, np.zeros((len(bounds), len(MULTIPLES))))
+
+    def update(self, arms: Iterable[Arms], centre: float) -> "Bernstein":
+        """Return the tests after one more look.
+
+        `centre` (above 0, below 1) must come from earlier looks. Epochs whose share is 0 or 1 compare nothing and
+        are skipped.
+        """
+        log_e = self.log_e
+        for epoch in arms:
+            if 0.0 < epoch.share < 1.0:
+                log_e = log_e + self._gain(epoch, centre)
+        return Bernstein(self.null, self.bounds, self.effects, log_e)
+
+    def _gain(self, arms: Arms, centre: float) -> NDArray[np.float64]:
+        w, v = arms.share, 1.0 - arms.share
+        signed, square = arms.sums(centre)
+        n = arms.canary_n + arms.stable_n
+        bounds = np.array(self.bounds)[:, None]
+        if self.null is Null.NOT_WORSE:
+            gain, cap = signed - bounds * n, max(centre / w, (1.0 - centre) / v)
+        else:
+            gain, cap = bounds * n - signed, max((1.0 - centre) / w, centre / v)
+        variance = centre * (1.0 - centre) * (1.0 / w + 1.0 / v)
+        best = cap * np.array(self.effects)[:, None] / variance
+        bets = np.clip(best * MULTIPLES, BET_LOWEST, BET_HIGHEST)
+        return np.asarray(bets / cap * gain - (-np.log1p(-bets) - bets) * square / cap**2)
+
+    def value(self, bound: float) -> float:
+        """Return ln E now for one of the bounds.
+
+        >>> test = Bernstein.start(Null.WORSE, (0.005,), (0.005,))
+        >>> without_an_error = Arms(share=0.1, canary_n=1000, canary_events=0, stable_n=9000, stable_events=0)
+        >>> round(test.update([without_an_error], centre=1e-4).value(0.005), 1)
+        2.9
+        """
+        return log_sum_exp(self.log_e[self.bounds.index(bound)] + LOG_PRIOR)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the state as JSON; floats keep every bit."""
+        return {
+            "null": self.null.value,
+            "bounds": list(self.bounds),
+            "effects": list(self.effects),
+            "log_e": self.log_e.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Bernstein":
+        """Return the state that `to_json` wrote."""
+        log_e = np.array(value["log_e"], dtype=np.float64)
+        return cls(Null(value["null"]), tuple(value["bounds"]), tuple(value["effects"]), log_e)

@@ -1,0 +1,30 @@
+"""Weights over alternatives, and the logarithm of a weighted mean of e-values.
+
+A mean of e-processes with weights fixed beforehand is an e-process (convexity); so a test need not know how big the
+effect is: it bets on many sizes at once. Everything stays in logarithms, so nothing overflows.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["bell_weights", "log_sum_exp"]
+
+Floats = NDArray[np.float64]
+
+
+def log_sum_exp(terms: Floats) -> float:
+    """Return ln(sum(exp(terms))) over all elements; -inf without any weight.
+
+    >>> round(log_sum_exp(np.array([1000.0, 1000.0])), 4)
+    1000.6931
+    """
+    top = float(terms.max())
+    if top == -np.inf:
+        return top
+    return top + float(np.log(np.exp(terms - top).sum()))
+
+
+def bell_weights(points: Floats, centre: float, spread: float) -> Floats:
+    """Return ln of weights that sum to 1, normal in `points` around `centre` with standard deviation `spread`."""
+    log_weights = -0.5 * np.square((points - centre) / spread)
+    return np.asarray(log_weights - log_sum_exp(log_weights))
