@@ -1,8 +1,8 @@
 """Settings of the platform team: one frozen value from flags, environment, `coalmine.toml` and defaults.
 
 The first of these that names a setting wins. In the environment a setting is `COALMINE_` and its name, sections
-joined by two underscores: `COALMINE_WORKER__LINGER_MS=20`. Settings of the Kafka clients keep their librdkafka names
-in the section `kafka`; in the environment their dots are single underscores:
+joined by two underscores: `COALMINE_MODELS__ROOT=/srv/models`. Settings of the Kafka clients keep their librdkafka
+names in the section `kafka`; in the environment their dots are single underscores:
 `COALMINE_KAFKA__BOOTSTRAP_SERVERS=broker:9092`.
 
 Everything that may be set, with unit and default, stands in the classes below and nowhere else.
@@ -26,10 +26,11 @@ from pydantic_settings import (
 )
 
 from coalmine.errors import ConfigError
+from coalmine.streams.client import KafkaSettings
 
 from .suggest import did_you_mean, nearest
 
-__all__ = ["ModelSettings", "RoutingSettings", "Settings", "WorkerSettings", "load_settings"]
+__all__ = ["ModelSettings", "RoutingSettings", "Settings", "load_settings"]
 
 PREFIX = "COALMINE_"
 DEFAULT_FILE = Path("coalmine.toml")
@@ -65,21 +66,6 @@ class RoutingSettings(Section):
     secret: str = Field(default="", repr=False)
 
 
-class WorkerSettings(Section):
-    """How the processes of `coalmine run` talk to Kafka; all times in milliseconds.
-
-    session_timeout_ms: silence after which the broker gives a worker's partitions away (brokers allow 6 s or more).
-    commit_interval_ms: pause between commits; a crash repeats at most this much traffic.
-    linger_ms: how long the producer waits for company for a record; every answer waits for it.
-    delivery_timeout_ms: a broker outage up to this long is ridden out, a longer one ends the worker.
-    """
-
-    session_timeout_ms: int = Field(default=6_000, ge=1_000)
-    commit_interval_ms: int = Field(default=500, ge=50)
-    linger_ms: int = Field(default=5, ge=0, le=1_000)
-    delivery_timeout_ms: int = Field(default=120_000, ge=1_000)
-
-
 DEFAULT_KAFKA = {"bootstrap.servers": "localhost:9092"}
 
 
@@ -101,14 +87,13 @@ class Settings(Section):
     """All settings of a process.
 
     namespace: first part of the names of the topics that all rollouts share; letters, digits and dashes.
-    kafka: settings of the Kafka clients by their librdkafka names.
+    kafka: settings of the Kafka clients by their librdkafka names; which ones stands in `streams.client`.
     """
 
     namespace: str = Field(default="coalmine", pattern=r"^[a-zA-Z0-9-]{1,40}$")
     kafka: Annotated[dict[str, str], BeforeValidator(client_settings)] = Field(default=DEFAULT_KAFKA, repr=False)
     models: ModelSettings = ModelSettings()
     routing: RoutingSettings = RoutingSettings()
-    worker: WorkerSettings = WorkerSettings()
 
 
 class TomlSource(TomlConfigSettingsSource):
@@ -165,11 +150,13 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
         raise ConfigError("\n".join(unknown))
     file = file_of_settings(config)
     try:
-        return Settings.model_validate(sourced(file)(**flags).model_dump())
+        settings = Settings.model_validate(sourced(file)(**flags).model_dump())
     except TOMLDecodeError as error:
         raise ConfigError(f"{file}: not valid TOML: {error}") from error
     except (ValidationError, SettingsError) as error:
         raise ConfigError("\n".join(sentences(error, file))) from error
+    KafkaSettings(settings.kafka)  # raises for what the clients would not understand
+    return settings
 
 
 def file_of_settings(config: Path | None) -> Path | None:
@@ -181,7 +168,7 @@ def file_of_settings(config: Path | None) -> Path | None:
 
 
 def names() -> list[str]:
-    """Return every setting by its dotted name: `namespace`, `worker.linger_ms`."""
+    """Return every setting by its dotted name: `namespace`, `models.root`."""
     found = []
     for name, field in Settings.model_fields.items():
         kind = field.annotation

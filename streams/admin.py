@@ -26,6 +26,7 @@ from confluent_kafka.admin import (
 from coalmine.errors import BrokerError
 from coalmine.policies import Plan
 
+from .client import KafkaSettings
 from .reading import client_settings
 from .topics import NamespaceTopics, TopicSpec, topic_specs
 
@@ -109,9 +110,9 @@ def settings(config: Mapping[str, str]) -> str:
 class Admin:
     """Reads and changes topics. Every method raises BrokerError when Kafka does not answer or refuses."""
 
-    def __init__(self, kafka: Mapping[str, str]) -> None:
-        self.address = kafka.get("bootstrap.servers", "")
-        self._client = AdminClient(client_settings(kafka))
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self.address = kafka.bootstrap
+        self._client = AdminClient(client_settings(kafka.reader()))
 
     def find(self, names: Iterable[str]) -> dict[str, Found]:
         """Return those of `names` that exist, as they are."""

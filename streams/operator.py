@@ -4,7 +4,7 @@ It needs no server and no analyzer: what a command did follows from the log alon
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException, Message, Producer
 from coalmine.errors import BrokerError, DecodeError, DeliveryError
 from coalmine.policies import At, Command, State
 
+from .client import KafkaSettings
 from .codec import decoder, encode_command
 from .control_log import Answer
 from .messages import Event, Heartbeat, Look, RolloutView
@@ -53,7 +54,7 @@ class Operator:
     Parameters
     ----------
     kafka
-        Client settings by their librdkafka names.
+        The settings of the clients.
     namespace
         First part of the names of the shared topics.
     clock
@@ -62,7 +63,7 @@ class Operator:
     Every method raises BrokerError when Kafka does not answer or the namespace has no topics.
     """
 
-    def __init__(self, kafka: Mapping[str, str], namespace: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, kafka: KafkaSettings, namespace: str, clock: Callable[[], float] = time.time) -> None:
         self.kafka = kafka
         self.topics = NamespaceTopics(namespace)
         self.clock = clock
@@ -191,7 +192,7 @@ class Operator:
 
     def _produce(self, command: Command) -> int:
         settings = {
-            **client_settings(self.kafka),
+            **client_settings(self.kafka.producer()),
             "enable.idempotence": True,
             "linger.ms": 0,
             "delivery.timeout.ms": int(SEND_SECONDS * 1_000),

@@ -12,6 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from coalmine.errors import BrokerError
 
+from .client import KafkaSettings
+
 __all__ = ["Reader", "client_settings", "offset_of"]
 
 CONNECT_SECONDS = 5.0
@@ -26,9 +28,9 @@ WINDOW = 500
 BATCH = 1_000
 
 
-def client_settings(kafka: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings of a short-lived client: silent, because what goes wrong is raised."""
-    return {**kafka, "log_level": 0, "error_cb": lambda _: None, "allow.auto.create.topics": False}
+def client_settings(properties: Mapping[str, str]) -> dict[str, Any]:
+    """Return the properties of a short-lived client: silent, because what goes wrong is raised."""
+    return {**properties, "log_level": 0, "error_cb": lambda _: None, "allow.auto.create.topics": False}
 
 
 class Reader:
@@ -37,15 +39,15 @@ class Reader:
     Parameters
     ----------
     kafka
-        Settings by their librdkafka names.
+        The settings of the clients.
 
     Raises BrokerError, in every method, when the broker does not answer or refuses.
     """
 
-    def __init__(self, kafka: Mapping[str, str]) -> None:
-        self.address = kafka.get("bootstrap.servers", "")
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self.address = kafka.bootstrap
         settings = {
-            **client_settings(kafka),
+            **client_settings(kafka.reader()),
             "group.id": "coalmine.operator",  # never joined: partitions are assigned by hand
             "enable.auto.commit": False,
             "enable.partition.eof": True,
@@ -129,6 +131,6 @@ class Reader:
 
 def offset_of(message: Message) -> int:
     """Return where a record stands in its partition."""
-    offset = message.offset()
+    offset: int | None = message.offset()
     assert offset is not None, "a record that was read has an offset"
     return offset

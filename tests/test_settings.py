@@ -27,26 +27,26 @@ def test_without_any_source_the_defaults_hold() -> None:
 
 
 def test_a_flag_beats_the_environment_and_the_environment_beats_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    write('namespace = "file"\n[worker]\nlinger_ms = 7\nsession_timeout_ms = 7000\n')
+    write('namespace = "file"\n[models]\nroot = "file"\n[routing]\nsecret = "file"\n')
     monkeypatch.setenv("COALMINE_NAMESPACE", "environment")
-    monkeypatch.setenv("COALMINE_WORKER__LINGER_MS", "8")
+    monkeypatch.setenv("COALMINE_MODELS__ROOT", "environment")
 
     settings = load_settings(namespace="flag")
 
     assert settings.namespace == "flag"
-    assert settings.worker.linger_ms == 8
-    assert settings.worker.session_timeout_ms == 7000
+    assert settings.models.root == Path("environment")
+    assert settings.routing.secret == "file"
     assert load_settings().namespace == "environment"
 
 
 def test_kafka_settings_keep_their_names_in_every_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    write('[kafka]\nbootstrap.servers = "file:1"\n"security.protocol" = "SSL"\nenable.idempotence = true\n')
+    write('[kafka]\nbootstrap.servers = "file:1"\n"security.protocol" = "SSL"\nsocket.keepalive.enable = true\n')
     monkeypatch.setenv("COALMINE_KAFKA__BOOTSTRAP_SERVERS", "environment:1")
 
     assert load_settings().kafka == {
         "bootstrap.servers": "environment:1",
         "security.protocol": "SSL",
-        "enable.idempotence": "true",
+        "socket.keepalive.enable": "true",
     }
     assert load_settings(kafka={"bootstrap.servers": "flag:1"}).kafka["bootstrap.servers"] == "flag:1"
 
@@ -65,8 +65,8 @@ def test_a_file_without_a_broker_keeps_the_default_broker() -> None:
             "COALMINE_NAMESPCE in the environment is no setting; did you mean COALMINE_NAMESPACE?; correct or unset it",
         ),
         (
-            "COALMINE_WORKER_LINGER_MS",
-            "COALMINE_WORKER_LINGER_MS in the environment is no setting; did you mean COALMINE_WORKER__LINGER_MS?; "
+            "COALMINE_MODEL_ROOT",
+            "COALMINE_MODEL_ROOT in the environment is no setting; did you mean COALMINE_MODELS__ROOT?; "
             "correct or unset it",
         ),
         ("COALMINE_XYZ", "COALMINE_XYZ in the environment is no setting; correct or unset it"),
@@ -89,7 +89,7 @@ def test_variables_that_steer_our_own_tests_are_no_settings(monkeypatch: pytest.
 
 
 def test_all_wrong_values_and_keys_of_a_file_come_at_once() -> None:
-    write('namespace = "no dots."\n[worker]\nlinger = 5\nlinger_ms = -1\n')
+    write('namespace = "no dots."\n[models]\nrot = "x"\nroot = 5\n')
 
     with pytest.raises(ConfigError) as caught:
         load_settings()
@@ -97,9 +97,9 @@ def test_all_wrong_values_and_keys_of_a_file_come_at_once() -> None:
     assert str(caught.value).splitlines() == [
         "setting namespace: string should match pattern '^[a-zA-Z0-9-]{1,40}$'; "
         "correct it in coalmine.toml or COALMINE_NAMESPACE",
-        "setting worker.linger_ms: input should be greater than or equal to 0; "
-        "correct it in coalmine.toml or COALMINE_WORKER__LINGER_MS",
-        "coalmine.toml: worker.linger is no setting; did you mean worker.linger_ms?; correct or remove it",
+        "setting models.root: input is not a valid path for <class 'pathlib.Path'>; "
+        "correct it in coalmine.toml or COALMINE_MODELS__ROOT",
+        "coalmine.toml: models.rot is no setting; did you mean models.root?; correct or remove it",
     ]
 
 
@@ -115,6 +115,13 @@ def test_a_file_that_is_no_toml_says_where() -> None:
     write("namespace = \n")
 
     with pytest.raises(ConfigError, match=r"coalmine\.toml: not valid TOML: .*line 1"):
+        load_settings()
+
+
+def test_a_misspelt_kafka_setting_stops_the_start() -> None:
+    write('[kafka]\nbootstrap.server = "x:1"\n')
+
+    with pytest.raises(ConfigError, match=r"did you mean bootstrap\.servers\?"):
         load_settings()
 
 
