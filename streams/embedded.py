@@ -66,7 +66,7 @@ class EmbeddedBroker:
         """
         self._child = subprocess.Popen(
             [sys.executable, "-m", "coalmine.streams.embedded"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True,
         )  # fmt: skip
         address = self._introduce(self._child, json.dumps([(topic.name, topic.partitions) for topic in topics]))
         if not address:
@@ -106,7 +106,7 @@ class EmbeddedBroker:
 
 def serve() -> None:
     """Be the child: read the topics, print the address, hold the cluster until the input says stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # besides the session of its own, for whoever runs it by hand
     topics = [(name, partitions) for name, partitions in json.loads(sys.stdin.readline())]
     address, cluster = start_cluster(topics) or start_plain_cluster(topics)
     print(address, flush=True)

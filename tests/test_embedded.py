@@ -18,14 +18,14 @@ TOPICS = [TopicSpec(name="coalmine.control", partitions=1), TopicSpec(name="flig
 
 
 @pytest.fixture(scope="module")
-def bootstrap() -> Iterator[str]:
+def address() -> Iterator[str]:
     broker = EmbeddedBroker()
     yield broker.start(TOPICS)
     broker.stop()
 
 
-def partitions(bootstrap: str) -> dict[str, int]:
-    known = Producer({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=5).topics
+def partitions(address: str) -> dict[str, int]:
+    known = Producer({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=5).topics
     return {name: len(topic.partitions) for name, topic in known.items()}
 
 
@@ -48,13 +48,13 @@ def gone(pid: int) -> bool:
         return stat.read().rpartition(")")[2].split()[0] == "Z"
 
 
-def test_topics_have_their_partition_counts_when_the_address_is_known(bootstrap: str) -> None:
-    assert partitions(bootstrap) == {"coalmine.control": 1, "flights.requests": 6}
+def test_topics_have_their_partition_counts_when_the_address_is_known(address: str) -> None:
+    assert partitions(address) == {"coalmine.control": 1, "flights.requests": 6}
 
 
-def test_what_is_produced_can_be_consumed(bootstrap: str) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": str(uuid.uuid4()), "fetch.wait.max.ms": 10})
+def test_what_is_produced_can_be_consumed(address: str) -> None:
+    producer = Producer({"bootstrap.servers": address, "log_level": 0})
+    consumer = Consumer({"bootstrap.servers": address, "group.id": str(uuid.uuid4()), "fetch.wait.max.ms": 10})
     consumer.assign([TopicPartition("flights.requests", 5, 0)])
 
     producer.produce("flights.requests", key=b"N14228", value=b"{}", partition=5)
@@ -67,8 +67,8 @@ def test_what_is_produced_can_be_consumed(bootstrap: str) -> None:
     assert (record.key(), record.value(), record.offset()) == (b"N14228", b"{}", 0)
 
 
-def test_the_first_member_of_a_group_joins_at_once(bootstrap: str) -> None:
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": str(uuid.uuid4()), "fetch.wait.max.ms": 10})
+def test_the_first_member_of_a_group_joins_at_once(address: str) -> None:
+    consumer = Consumer({"bootstrap.servers": address, "group.id": str(uuid.uuid4()), "fetch.wait.max.ms": 10})
     began = time.monotonic()
 
     consumer.subscribe(["flights.requests"])
@@ -78,9 +78,9 @@ def test_the_first_member_of_a_group_joins_at_once(bootstrap: str) -> None:
     assert joined, f"still no partitions after {time.monotonic() - began:.1f} s"
 
 
-def test_a_write_to_a_partition_that_is_not_there_is_refused(bootstrap: str) -> None:
+def test_a_write_to_a_partition_that_is_not_there_is_refused(address: str) -> None:
     outcomes: list[KafkaError | None] = []
-    producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
+    producer = Producer({"bootstrap.servers": address, "log_level": 0})
 
     producer.produce("coalmine.control", value=b"{}", partition=1, on_delivery=lambda error, _: outcomes.append(error))
     producer.flush(5)
@@ -102,12 +102,12 @@ def test_the_broker_ends_within_a_second_of_being_told() -> None:
 
 def test_the_broker_ignores_an_interrupt_of_the_whole_terminal() -> None:
     broker = EmbeddedBroker()
-    bootstrap = broker.start(TOPICS)
+    address = broker.start(TOPICS)
     assert broker._child is not None
 
     broker._child.send_signal(signal.SIGINT)
 
-    assert partitions(bootstrap)["flights.requests"] == 6
+    assert partitions(address)["flights.requests"] == 6
     broker.stop()
 
 
