@@ -76,6 +76,8 @@ def waiting(assignor: Any, seconds: float) -> Any:
 class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped here
     """Faust's consumer, with one message a poll and partition for hot topics."""
 
+    transport: Any
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.hot: frozenset[str] = self.transport.hot_topics
@@ -146,7 +148,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
         await super().on_partitions_revoked(revoked)
 
     async def perform_seek(self) -> None:
-        """Seek to the committed offsets, and to the beginning where none is; then call the seek hook.
+        """Seek to the committed offsets, and to the beginning where none is; then call the seek hooks.
 
         aiokafka leaves partitions without a committed offset where they are, so records that a poll brought and
         Faust dropped while its flow was stopped would never come back.
@@ -155,12 +157,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
         fresh = [tp for tp in self.assignment() if tp.topic in self.hot and not self._committed_offset[tp]]
         if fresh:
             await self._thread.seek_to_beginning(*driver.ensure_aiokafka_TPset(fresh))
-        if self.transport.seek_hook is not None:
-            await self.transport.seek_hook(self)
+        for seek in self.transport.seek_hooks:
+            await seek(self)
 
 
 class BatchProducer(driver.Producer):  # type: ignore[misc] # Faust is untyped here
     """Faust's producer (changelogs of tables); its flush, which every commit awaits, covers librdkafka's too."""
+
+    transport: Any
 
     async def flush(self) -> None:
         """Wait until all outputs are confirmed; raise DeliveryError for ever once one was lost."""
@@ -172,7 +176,7 @@ class BatchProducer(driver.Producer):  # type: ignore[misc] # Faust is untyped h
 class BatchTransport(driver.Transport):  # type: ignore[misc] # Faust is untyped here
     """The transport of one app: its hot topics, its producer and its open batches.
 
-    `hot_topics` come as batches, all others (changelogs) as Faust's own messages. `seek_hook` is for apps with tables.
+    `hot_topics` come as batches, all others (changelogs) as Faust's own messages. `seek_hooks` are those of tables.
     """
 
     Consumer = BatchConsumer
@@ -192,4 +196,4 @@ class BatchTransport(driver.Transport):  # type: ignore[misc] # Faust is untyped
         self.producer = producer
         self.options = options
         self.in_progress = InProgress()
-        self.seek_hook: SeekHook | None = None
+        self.seek_hooks: list[SeekHook] = []
