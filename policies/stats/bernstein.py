@@ -122,7 +122,7 @@ class Bernstein:
         >>> test = Bernstein.start(Null.WORSE, (0.005,), (0.005,))
         >>> without_an_error = Arms(share=0.1, canary_n=1000, canary_events=0, stable_n=9000, stable_events=0)
         >>> round(test.update([without_an_error], centre=1e-4).value(0.005), 1)
-        2.9
+        3.0
         """
         return log_sum_exp(self.log_e[self.bounds.index(bound)] + LOG_PRIOR)
 

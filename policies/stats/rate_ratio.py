@@ -84,7 +84,7 @@ class RateRatio:
 
         >>> test = RateRatio.start(1.0, spacing=100)
         >>> round(test.update([Split(0.1, 8, 2)]).value(), 1)
-        9.1
+        10.3
         """
         early, late, prior = log_weights(self.excess)
         rows = len(self.log_e)

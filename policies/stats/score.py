@@ -55,7 +55,7 @@ def log_e_below(difference: Difference, bound: float, rho: float) -> float:
     """Return ln E against "delta >= bound": large when the difference lies below; 0 without information.
 
     >>> round(log_e_below(Difference(0.0, 1e6), bound=0.005, rho=tuning(0.005, 0.05)), 1)
-    11.0
+    11.1
     """
     if not difference.information > 0.0:
         return 0.0
