@@ -19,6 +19,7 @@ from .manifest import (
 )
 from .model import Model
 from .pack import pack
+from .store import Package, read
 
 __all__ = [
     "Answers",
@@ -36,10 +37,12 @@ __all__ = [
     "Misfit",
     "Model",
     "OutputKind",
+    "Package",
     "PackageFile",
     "Row",
     "answer",
     "load",
     "pack",
+    "read",
     "violation",
 ]
