@@ -17,7 +17,7 @@ from .manifest import Feature, FeatureType, Manifest, Matrix, OutputKind, Row
 from .model import Model
 from .store import Package
 
-__all__ = ["LINEAR_FILE", "Linear", "encode", "load"]
+__all__ = ["LINEAR_FILE", "Linear", "encode", "load", "wrap"]
 
 LINEAR_FILE = "linear.json"
 """The only file of a linear package."""
@@ -62,7 +62,12 @@ def load(package: Package) -> Model:
         hinges=document["hinges"],
         effects=document["effects"],
     )
-    return _LinearModel(package.manifest, package.digest, linear)
+    return wrap(package.manifest, package.digest, linear)
+
+
+def wrap(manifest: Manifest, digest: str, linear: Linear) -> Model:
+    """Return `linear` as a model; raises ValueError when it does not fit the manifest."""
+    return _LinearModel(manifest, digest, linear)
 
 
 class _LinearModel:

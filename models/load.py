@@ -9,7 +9,7 @@ from . import golden, linear, store
 from .manifest import Flavor
 from .model import Model
 
-__all__ = ["load", "parse"]
+__all__ = ["load"]
 
 
 def load(uri: str, digest: str = "", root: Path = Path()) -> Model:
@@ -28,11 +28,11 @@ def load(uri: str, digest: str = "", root: Path = Path()) -> Model:
     """
     package = store.read(uri, digest, root)
     try:
-        model = parse(package)
-    except (ModelError, ImportError) as error:
-        if isinstance(error, ImportError):
-            raise ModelError(f"model {uri}: {error}. Install the library on this worker.") from error
+        model = _parse(package)
+    except ModelError:
         raise
+    except ImportError as error:
+        raise ModelError(f"model {uri}: {error}. Install the library on this worker.") from error
     except Exception as error:  # parsers of model formats raise anything on bad input
         raise Refused(
             f"model {uri}: its files are no {package.manifest.flavor.value} model"
@@ -42,8 +42,7 @@ def load(uri: str, digest: str = "", root: Path = Path()) -> Model:
     return model
 
 
-def parse(package: store.Package) -> Model:
-    """Return the model of a verified package; raises whatever the parser of its flavor raises."""
+def _parse(package: store.Package) -> Model:
     match package.manifest.flavor:
         case Flavor.LINEAR:
             return linear.load(package)

@@ -1,13 +1,13 @@
 """Writing a model package: the model's file, then the manifest that names it, with golden rows answered here."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from . import linear
-from .load import load, parse
+from .load import load
 from .manifest import (
     Feature,
     Flavor,
@@ -21,7 +21,6 @@ from .manifest import (
 )
 from .manifest_file import MANIFEST_NAME, encode
 from .model import Model
-from .store import Package
 
 __all__ = ["pack"]
 
@@ -50,7 +49,7 @@ def pack(
     Refused
         When the written package does not load: a type that is not allowed, or answers that change on the way.
     """
-    flavor, file_name, content = _content(estimator)
+    flavor, file_name, content, wrap = _parts(estimator)
     draft = Manifest(
         name=name,
         version=version,
@@ -61,27 +60,28 @@ def pack(
         files=(PackageFile(name=file_name, size=len(content), sha256=hashlib.sha256(content).hexdigest()),),
         golden=Golden(tuple(GoldenRow(row, 0.0) for row in golden), tolerance),
     )
-    manifest = replace(draft, golden=_answered(draft, {file_name: content}))
+    manifest = replace(draft, golden=_answered(draft.golden, wrap(draft, "", estimator)))
     directory.mkdir(parents=True, exist_ok=True)
     (directory / file_name).write_bytes(content)
     (directory / MANIFEST_NAME).write_bytes(encode(manifest))
     return load(str(directory.absolute()))
 
 
-def _content(estimator: Any) -> tuple[Flavor, str, bytes]:
+_Wrap: TypeAlias = Callable[[Manifest, str, Any], Model]
+
+
+def _parts(estimator: Any) -> tuple[Flavor, str, bytes, _Wrap]:
+    """Return flavor, name and bytes of the model's file, and what makes a model of it in memory."""
     if isinstance(estimator, linear.Linear):
-        return Flavor.LINEAR, linear.LINEAR_FILE, linear.encode(estimator)
+        return Flavor.LINEAR, linear.LINEAR_FILE, linear.encode(estimator), linear.wrap
     from . import sklearn_flavor  # scikit-learn takes a second to import
 
-    return Flavor.SKLEARN, sklearn_flavor.SKLEARN_FILE, sklearn_flavor.encode(estimator)
+    content = sklearn_flavor.encode(estimator)
+    return Flavor.SKLEARN, sklearn_flavor.SKLEARN_FILE, content, sklearn_flavor.wrap
 
 
-def _answered(draft: Manifest, files: dict[str, bytes]) -> Golden:
-    """Return the golden rows of `draft` with the answers of the model."""
-    model = parse(Package(source=draft.name, digest="", manifest=draft, files=files))
-    rows = [row.features for row in draft.golden.rows]
-    answers = model.predict(rows)
-    return Golden(
-        tuple(GoldenRow(row, float(value)) for row, value in zip(rows, answers, strict=True)),
-        draft.golden.tolerance,
-    )
+def _answered(golden: Golden, model: Model) -> Golden:
+    """Return the rows of `golden` with the answers of `model`, which never went through a file."""
+    rows = [row.features for row in golden.rows]
+    answers = model.predict(rows).tolist()
+    return Golden(tuple(map(GoldenRow, rows, answers)), golden.tolerance)

@@ -21,7 +21,7 @@ from .manifest import Manifest, OutputKind, Row
 from .model import Model
 from .store import Package
 
-__all__ = ["SKLEARN_FILE", "encode", "load"]
+__all__ = ["SKLEARN_FILE", "encode", "load", "wrap"]
 
 SKLEARN_FILE = "model.skops"
 """The only file of a scikit-learn package."""
@@ -82,9 +82,14 @@ def load(package: Package) -> Model:
     content = package.files[SKLEARN_FILE]
     allowed.check(content, package.source)
     estimator = skops.io.loads(content, trusted=allowed.names())
-    if package.manifest.output is OutputKind.PROBABILITY:
-        return _Classifier(package.manifest, package.digest, estimator)
-    return _Regressor(package.manifest, package.digest, estimator)
+    return wrap(package.manifest, package.digest, estimator)
+
+
+def wrap(manifest: Manifest, digest: str, estimator: Any) -> Model:
+    """Return `estimator` as a model; raises ValueError or AttributeError when it cannot give such an output."""
+    if manifest.output is OutputKind.PROBABILITY:
+        return _Classifier(manifest, digest, estimator)
+    return _Regressor(manifest, digest, estimator)
 
 
 class _Regressor:

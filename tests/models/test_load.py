@@ -1,11 +1,13 @@
 """Loading a package: only what was promised, only what is allowed, and never without its golden rows."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import coalmine.models
 from coalmine.errors import ModelError, Refused
 from coalmine.models import load, store
 from coalmine.models.linear import LINEAR_FILE
@@ -154,3 +156,16 @@ def test_a_linear_model_is_the_sum_of_its_parts(tmp_path: Path) -> None:
 
     assert answers[0] == pytest.approx(1 / (1 + 2.718281828459045**-expected))
     assert document["golden"]["rows"][1]["expected"] == pytest.approx(answers[0])
+
+
+def test_a_missing_library_is_a_matter_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed(tmp_path)
+    document = json.loads((tmp_path / "coalmine.json").read_bytes())
+    (tmp_path / "coalmine.json").write_text(json.dumps(document | {"flavor": "sklearn"}))
+    monkeypatch.setitem(sys.modules, "coalmine.models.sklearn_flavor", None)
+    monkeypatch.delattr(coalmine.models, "sklearn_flavor", raising=False)
+
+    with pytest.raises(ModelError, match="Install the library on this worker") as error:
+        load(str(tmp_path))
+
+    assert not isinstance(error.value, Refused)

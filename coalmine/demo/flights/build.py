@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import EPOCH, NEVER_LANDS
+from .data import EPOCH, FLIGHTS_FILE, NEVER_LANDS
 
 __all__ = ["SOURCE_SHA256", "build", "main"]
 
@@ -131,9 +131,9 @@ def _distances(rows: list[_Row], columns: Mapping[str, NDArray[Any]]) -> NDArray
 
 def main(arguments: list[str]) -> None:
     """Write `flights.npz` beside this file from the source distribution named in `arguments`."""
-    target = Path(__file__).with_name("flights.npz")
-    np.savez_compressed(target, allow_pickle=False, **build(Path(arguments[0])))
-    print(f"{target}: {target.stat().st_size} bytes, {hashlib.sha256(target.read_bytes()).hexdigest()}")
+    np.savez_compressed(FLIGHTS_FILE, allow_pickle=False, **build(Path(arguments[0])))
+    content = FLIGHTS_FILE.read_bytes()
+    print(f"{FLIGHTS_FILE}: {len(content)} bytes, {hashlib.sha256(content).hexdigest()}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "EPOCH",
+    "FLIGHTS_FILE",
     "LATE_MINUTES",
     "NEVER_LANDS",
     "STREAM_START",
@@ -26,6 +27,9 @@ __all__ = [
     "landings",
     "load",
 ]
+
+FLIGHTS_FILE = Path(__file__).with_name("flights.npz")
+"""The extract that `build` writes."""
 
 EPOCH = datetime(2013, 1, 1)
 """The minutes of the extract count from here."""
@@ -106,7 +110,7 @@ class Flights:
 
 def load() -> Flights:
     """Return all flights of the extract; takes about 0.1 s."""
-    with np.load(Path(__file__).with_name("flights.npz"), allow_pickle=False) as extract:
+    with np.load(FLIGHTS_FILE, allow_pickle=False) as extract:
         columns = {name: extract[name] for name in extract.files}
     order = np.argsort(_departed(columns), kind="stable")
     return _flights(columns).at(order)
