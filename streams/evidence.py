@@ -23,6 +23,9 @@ QUIET_ROUNDS = 3
 LAG_LOOKS = 3
 """Outcomes that were there this many looks ago and are still not in the sums make their partition late."""
 
+LEAST_PAUSE_MS = 1_000
+"""Looks nearer to each other than this count as one for lateness: sums need a moment from the tally to the judge."""
+
 
 @dataclass(slots=True)
 class Progress:
@@ -109,13 +112,15 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class EndOffsets:
-    """Where each partition of `outcomes` ended at the times of the last looks, oldest first."""
+    """Where each partition of `outcomes` ended at the times of the last looks, oldest first: (time in ms, ends)."""
 
-    seen: tuple[Mapping[int, int], ...] = ()
+    seen: tuple[tuple[int, Mapping[int, int]], ...] = ()
 
-    def after(self, ends: Mapping[int, int]) -> "EndOffsets":
-        """Return the memory with this look's end offsets."""
-        return EndOffsets((*self.seen, ends)[-(LAG_LOOKS + 1) :])
+    def after(self, wall_ms: int, ends: Mapping[int, int]) -> "EndOffsets":
+        """Return the memory with the end offsets at a look; of looks in quick succession one a second counts."""
+        if self.seen and wall_ms - self.seen[-1][0] < LEAST_PAUSE_MS:
+            return self
+        return EndOffsets((*self.seen, (wall_ms, ends))[-(LAG_LOOKS + 1) :])
 
 
 def lagging(included: Mapping[int, int], ends: EndOffsets) -> frozenset[int]:
@@ -126,4 +131,5 @@ def lagging(included: Mapping[int, int], ends: EndOffsets) -> frozenset[int]:
     """
     if len(ends.seen) <= LAG_LOOKS:
         return frozenset()
-    return frozenset(partition for partition, end in ends.seen[0].items() if included.get(partition, 0) < end)
+    _, then = ends.seen[0]
+    return frozenset(partition for partition, end in then.items() if included.get(partition, 0) < end)

@@ -19,7 +19,7 @@ from coalmine.policies import Clock, Sums, Tally
 
 from .messages import Call, Evidence
 
-__all__ = ["OPEN_REVISIONS", "Consumed", "PartitionTally", "closed_key", "main_key"]
+__all__ = ["OPEN_REVISIONS", "Consumed", "PartitionTally", "closed_key", "main_key", "parsed"]
 
 OPEN_REVISIONS = 4
 """The newest revisions stay in the main record: stragglers of a step are normal, those of four steps ago are not."""
@@ -41,6 +41,13 @@ class Consumed(Protocol):
     @property
     def value(self) -> bytes | None:
         """Its bytes."""
+
+
+class Records(Protocol):
+    """The records of before, by key; a dict is one."""
+
+    def get(self, key: str, /) -> bytes | None:
+        """Return the value at `key`, None without one."""
 
 
 class LeanOutcome(msgspec.Struct, gc=False):
@@ -100,7 +107,7 @@ class PartitionTally:
     many records were no outcomes since the start.
     """
 
-    def __init__(self, partition: int, table: Mapping[str, bytes], beginning: int = 0) -> None:
+    def __init__(self, partition: int, table: Records, beginning: int = 0) -> None:
         """Go on from the table's record; without one, start at `beginning` with nothing."""
         self.partition = partition
         self.unreadable = 0
@@ -177,10 +184,12 @@ class PartitionTally:
         offset = self._closed.pop(revision, None)
         if offset is None:
             return
-        variants = decode_closed(self._table[closed_key(self.partition, revision, offset)])
-        rest = self._tally.sums()
-        rest[revision] = parsed(variants)
-        self._tally = Tally.of(rest)
+        self._tally = Tally.of({**self._tally.sums(), revision: self._closed_sums(revision, offset)})
+
+    def _closed_sums(self, revision: int, offset: int) -> dict[str, Sums]:
+        stored = self._table.get(closed_key(self.partition, revision, offset))
+        assert stored is not None, "a main record names only records that were confirmed before it was written"
+        return parsed(decode_closed(stored))
 
     @property
     def has_news(self) -> bool:
@@ -255,10 +264,7 @@ class PartitionTally:
 
     def sums(self) -> dict[int, dict[str, Sums]]:
         """Return the sums of all revisions, closed ones included, {revision: {variant: sums}}."""
-        closed = {
-            revision: parsed(decode_closed(self._table[closed_key(self.partition, revision, offset)]))
-            for revision, offset in self._closed.items()
-        }
+        closed = {revision: self._closed_sums(revision, offset) for revision, offset in self._closed.items()}
         return {**closed, **self._tally.sums()}
 
 

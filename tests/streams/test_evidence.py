@@ -135,9 +135,17 @@ def test_a_partition_with_unread_outcomes_holds_up_time_however_long_it_is_silen
 
 def ends(*looks: dict[int, int]) -> EndOffsets:
     memory = EndOffsets()
-    for look in looks:
-        memory = memory.after(look)
+    for number, look in enumerate(looks):
+        memory = memory.after(number * 1_000, look)
     return memory
+
+
+def test_looks_in_quick_succession_count_as_one() -> None:
+    memory = EndOffsets()
+    for number in range(10):
+        memory = memory.after(number * 100, {0: 100})
+
+    assert lagging({}, memory) == frozenset()
 
 
 def test_outcomes_still_missing_three_looks_later_make_their_partition_late() -> None:
