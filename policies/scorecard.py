@@ -7,7 +7,7 @@ floating point. Knows nothing of topics, revisions or plans.
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -176,15 +176,18 @@ class Sums:
         return combine(self, other, -1, keys, self.key_bound, self.predictions - other.predictions)
 
     def to_json(self) -> dict[str, Any]:
-        """Return a compact JSON object, at most 32 kB; what is empty is left out."""
+        """Return a compact JSON object; what is empty is left out.
+
+        At most 32 kB with every erring key that is remembered and durations over three decades.
+        """
         shown = {
             "rows": self.rows, "row_faults": dict(self.row_faults), "call_fault_rows": self.call_fault_rows,
-            "calls": self.calls, "call_faults": dict(self.call_faults), "call_ms": textual(self.call_ms),
+            "calls": self.calls, "call_faults": dict(self.call_faults), "call_ms": flat(self.call_ms),
             "bucket_rows": list(self.bucket_rows) if any(self.bucket_rows) else [],
             "bucket_faults": list(self.bucket_faults) if any(self.bucket_faults) else [],
             "fault_keys": packed(self.fault_keys),
             "key_bound": f"{self.key_bound:x}" if self.key_bound != ALL_KEYS else "",
-            "other_rows": dict(self.other_rows), "row_ms": textual(self.row_ms),
+            "other_rows": dict(self.other_rows), "row_ms": flat(self.row_ms),
             "predictions": [self.predictions.n, self.predictions.mean, self.predictions.m2]
             if self.predictions.n else [],
         }  # fmt: skip
@@ -199,13 +202,13 @@ class Sums:
             call_fault_rows=value.get("call_fault_rows", 0),
             calls=value.get("calls", 0),
             call_faults=value.get("call_faults", {}),
-            call_ms={int(bucket): count for bucket, count in value.get("call_ms", {}).items()},
+            call_ms=paired(value.get("call_ms", [])),
             bucket_rows=tuple(value.get("bucket_rows", no_buckets())),
             bucket_faults=tuple(value.get("bucket_faults", no_buckets())),
             fault_keys=unpacked(value.get("fault_keys", "")),
             key_bound=int(value["key_bound"], 16) if "key_bound" in value else ALL_KEYS,
             other_rows=value.get("other_rows", {}),
-            row_ms={int(bucket): count for bucket, count in value.get("row_ms", {}).items()},
+            row_ms=paired(value.get("row_ms", [])),
             predictions=Moments(*value.get("predictions", ())),
         )
 
@@ -244,9 +247,14 @@ def smallest_keys(keys: frozenset[int] | set[int], bound: int) -> tuple[frozense
     return frozenset(kept), kept[-1] + 1
 
 
-def textual(counts: Mapping[int, int]) -> dict[str, int]:
-    """Return the counts with the names JSON can have, in rising order."""
-    return {str(bucket): counts[bucket] for bucket in sorted(counts)}
+def flat(counts: Mapping[int, int]) -> list[int]:
+    """Return bucket, count, bucket, count and so on, in rising order: shorter than an object."""
+    return [number for bucket in sorted(counts) for number in (bucket, counts[bucket])]
+
+
+def paired(numbers: Sequence[int]) -> dict[int, int]:
+    """Return the counts that `flat` wrote."""
+    return dict(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def packed(keys: frozenset[int]) -> str:

@@ -14,7 +14,7 @@ def by_integration(score: float, information: float, rho: float) -> float:
     scale = 1 / math.sqrt(rho)
 
     def integrand(drift: float) -> float:
-        return 2 * stats.norm.pdf(drift, 0, scale) * math.exp(drift * score - drift * drift * information / 2)
+        return float(2 * stats.norm.pdf(drift, 0, scale)) * math.exp(drift * score - drift * drift * information / 2)
 
     value, _ = integrate.quad(integrand, 0, 12 * scale, epsabs=0, limit=200)
     return math.log(value)
