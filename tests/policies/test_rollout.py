@@ -1,4 +1,6 @@
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -246,3 +248,9 @@ def test_the_table_has_every_phase_a_plan_can_reach() -> None:
 def test_a_step_is_the_last_one_whose_weight_is_reached() -> None:
     assert [step_at(PLAN, weight) for weight in (0, 9.9999, 10, 49, 50, 100)] == [0, 0, 1, 2, 3, 3]
     assert step_at(None, 50) == 0
+
+
+def test_the_diagram_in_the_docs_is_drawn_from_the_table() -> None:
+    drawing = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "draw_rollout_states.py"))
+
+    assert drawing["PAGE"].read_text(encoding="utf-8") == drawing["page"](), "run docs/draw_rollout_states.py"
