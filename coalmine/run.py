@@ -1,0 +1,136 @@
+"""`coalmine run`: the processes of workers. One role and one rollout run in this process, more in children of it.
+
+A child that ends on its own ends all the others with its exit code: a supervisor above starts the whole again, and no
+part stays up alone and silent.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from coalmine.policies import Plan
+
+from .logs import configure_logging
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from coalmine.streams.client import KafkaSettings
+
+__all__ = ["run"]
+
+STOP_SECONDS = 15.0
+"""How long children may take to stop; their own last net is shorter."""
+
+Duty = tuple[str, tuple[Plan, ...]]
+"""Role and the rollouts of one process."""
+
+
+def run(plans: Sequence[Plan], settings: Settings, role: str = "all", processes: int = 1) -> int:
+    """Run workers until they are stopped; return the exit code of `worker.run`.
+
+    `role` is score, analyze or all. Every rollout has `processes` scoring processes; one process analyzes all.
+    """
+    duties = duties_of(plans, role, processes)
+    if len(duties) == 1:
+        perform(duties[0], settings, False)
+    return supervise(duties, settings)
+
+
+def duties_of(plans: Sequence[Plan], role: str, processes: int) -> list[Duty]:
+    """Return what each process does."""
+    scoring = [("score", (plan,)) for plan in plans for _ in range(processes)] if role != "analyze" else []
+    analyzing = [("analyze", tuple(plans))] if role != "score" else []
+    return [*scoring, *analyzing]
+
+
+def perform(duty: Duty, settings: Settings, is_child: bool) -> None:
+    """Do one duty in this process; never returns."""
+    from coalmine.streams import worker
+
+    configure_logging()
+    role, plans = duty
+    if is_child:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides the order
+    print(banner(duty, settings), file=sys.stderr, flush=True)
+    if role == "score":
+        from coalmine.streams.scoring_worker import ScoringSettings, set_up_scoring
+
+        scoring = ScoringSettings(
+            kafka=kafka_of(settings),
+            namespace=settings.namespace,
+            model_root=settings.models.root,
+            secret=settings.routing.secret.encode(),
+            commit_interval_seconds=settings.worker.commit_interval_ms / 1000,
+        )
+        worker.run(lambda: set_up_scoring(plans[0], scoring), watch_parent=is_child)
+    else:
+        from coalmine.streams.analyzer import set_up_analyzing
+
+        worker.run(lambda: set_up_analyzing(plans, kafka_of(settings), settings.namespace), watch_parent=is_child)
+
+
+def kafka_of(settings: Settings) -> "KafkaSettings":
+    """Return the client settings with those of the worker's section under their librdkafka names."""
+    from coalmine.streams.client import KafkaSettings
+
+    section = settings.worker
+    ours = {
+        "session.timeout.ms": section.session_timeout_ms,
+        "linger.ms": section.linger_ms,
+        "delivery.timeout.ms": section.delivery_timeout_ms,
+    }
+    return KafkaSettings({**ours, **settings.kafka})
+
+
+def banner(duty: Duty, settings: Settings) -> str:
+    """Return what this process is about to do, for the person who started it."""
+    role, plans = duty
+    names = ", ".join(plan.name for plan in plans)
+    broker = settings.kafka["bootstrap.servers"]
+    lines = [f"coalmine {role}: {names}", f"  kafka       {broker}", f"  namespace   {settings.namespace}"]
+    if role == "score":
+        (plan,) = plans
+        lines += [
+            f"  group       {settings.namespace}.{plan.name}.score",
+            f"  topics      {plan.topics.requests} -> {plan.topics.predictions}, {plan.topics.outcomes}",
+            f"  stable      {plan.stable.uri} (until control names another)",
+        ]
+    return "\n".join(lines)
+
+
+def supervise(duties: Sequence[Duty], settings: Settings) -> int:
+    """Run each duty in a child; return the first exit code that is not 0, or 0 after an ordered stop."""
+    context = multiprocessing.get_context("spawn")
+    children = [context.Process(target=perform, args=(duty, settings, True)) for duty in duties]
+    stopping = False
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+        terminate(children)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    for child in children:
+        child.start()
+    wait([child.sentinel for child in children])
+    code = 0 if stopping else next((abs(c.exitcode or 0) for c in children if not c.is_alive()), 0)
+    terminate(children)
+    for child in children:
+        child.join(STOP_SECONDS)
+        if child.is_alive():
+            child.kill()
+    return code or max(child.exitcode or 0 for child in children)
+
+
+def terminate(children: Sequence[SpawnProcess]) -> None:
+    """Ask every child that still runs to stop in order."""
+    for child in children:
+        if child.pid is not None and child.is_alive():
+            os.kill(child.pid, signal.SIGTERM)

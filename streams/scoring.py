@@ -1,0 +1,270 @@
+"""Scoring the requests of one rollout on one worker: decode, route, ask the models, send, acknowledge.
+
+The thin shell around `pipeline`. Stable's predictions leave before the canary is awaited; the outcomes of a batch
+leave together once the whole batch is settled; only then is the batch acknowledged. At most one batch of a partition
+waits for the canary while stable's answers to the next one already leave. Nothing here decides anything.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from coalmine.models import Answers, Model, answer
+from coalmine.policies import ModelRef, Plan, Router, State
+
+from .guard import Guard
+from .messages import Fallback
+from .pipeline import (
+    NOTHING,
+    OutputRecord,
+    Part,
+    Routed,
+    Settled,
+    dead_letter,
+    error_record,
+    outcome_records,
+    prediction_records,
+    settle,
+    split,
+    timed_out,
+    unanswered,
+)
+from .requests import Batch, Rejected, RequestDecoder, RequestRecord
+from .shelf import Shelf
+
+__all__ = ["PolledBatch", "Scorer", "Serving"]
+
+
+class PolledBatch(Protocol):
+    """What one poll brought of one partition."""
+
+    @property
+    def records(self) -> Sequence[RequestRecord]:
+        """The records in offset order, at least one."""
+        ...
+
+    @property
+    def received(self) -> float:
+        """When the poll returned, a monotonic time in seconds."""
+        ...
+
+    def ack(self) -> None:
+        """Let the offsets of the batch be committed once its outputs are confirmed."""
+        ...
+
+
+class Produce(Protocol):
+    """Hands one record to the producer; a failed delivery stops the process later, never silently."""
+
+    def __call__(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int = -1,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What one batch is answered with: one revision, its router and the models it needs."""
+
+    state: State
+    plan: Plan
+    router: Router
+    stable: Model
+    canary: Model | None
+    decoder: RequestDecoder
+
+    @property
+    def versions(self) -> tuple[str, str]:
+        """Stable's and the canary's version; the canary's as referred to where it is not loaded."""
+        if self.canary is not None:
+            return self.stable.manifest.version, self.canary.manifest.version
+        return self.stable.manifest.version, self.state.canary.version if self.state.canary else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A batch on its way: what it is answered with and what stable said."""
+
+    polled: PolledBatch
+    serving: Serving
+    batch: Batch
+    routed: Routed
+    stable: Settled
+
+
+class Scorer:
+    """Answers the requests of one rollout.
+
+    Parameters
+    ----------
+    plan
+        The rollout file of this process: topics, key field and bootstrap stable are its word.
+    group
+        The consumer group, named in dead letters.
+    secret
+        The routing secret of the settings.
+    on_fault
+        Called with an exception that ends the process: nothing is swallowed.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        shelf: Shelf,
+        produce: Produce,
+        guard: Guard,
+        group: str,
+        secret: bytes = b"",
+        same_partitions: bool = True,
+        on_fault: Callable[[BaseException], Awaitable[None]] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.shelf = shelf
+        self.produce = produce
+        self.guard = guard
+        self.group = group
+        self.secret = secret
+        self.same_partitions = same_partitions
+        self.on_fault = on_fault
+        self.serving: Serving | None = None
+        self.waiting: dict[int, asyncio.Task[None]] = {}
+        self.canary_thread = ThreadPoolExecutor(1, thread_name_prefix="canary")
+
+    def follow(self, state: State) -> None:
+        """Serve by `state` from the next batch on; ask the shelf for models that are not there yet.
+
+        While the new stable is not loaded the former one goes on answering; a canary that is not loaded is
+        answered for by stable.
+        """
+        stable_ref = state.stable or self.plan.stable
+        refs: dict[str, ModelRef] = {"stable": stable_ref}
+        if state.canary is not None and state.phase.has_attempt:
+            refs["canary"] = state.canary
+        self.shelf.want(refs, time.monotonic())
+        stable = self.shelf.get(stable_ref) or (self.serving.stable if self.serving else None)
+        if stable is None:
+            return
+        canary = self.shelf.get(refs.get("canary"))
+        plan = state.plan or self.plan
+        manifest = canary.manifest if canary else None
+        decoder = RequestDecoder(stable.manifest, manifest, self.plan.routing.key)
+        self.serving = Serving(state, plan, Router.of(state, self.secret), stable, canary, decoder)
+        self.guard.follow(state)
+
+    def blocked(self, serving: Serving) -> Fallback | None:
+        """Return why the canary may not be asked right now, None if it may."""
+        if serving.state.canary is not None and serving.canary is None:
+            return Fallback.NOT_READY
+        return self.guard.blocked()
+
+    async def accept(self, polled: PolledBatch) -> None:
+        """Answer one batch; return when its successor may begin, which may be before the canary has answered."""
+        serving = self.serving
+        assert serving is not None, "scoring began before stable was loaded"
+        batch = serving.decoder.read(polled.records, round(time.time() * 1000), serving.plan.request_deadline_ms)
+        routed = split(batch, serving.router, self.blocked(serving))
+        stable = self.ask_stable(serving, batch, routed.stable, polled.received)
+        blocked = routed.blocked
+        codes = {row: blocked.value for row in routed.stable.rows if routed.is_canary[row]} if blocked else None
+        self.send_predictions(serving, batch, routed, stable, serving.stable, codes)
+        self.send_rejected(serving, batch.rejected)
+        work = Work(polled, serving, batch, routed, stable)
+        if (before := self.waiting.pop(batch.partition, None)) is not None:
+            await before
+        if routed.canary.rows:
+            self.waiting[batch.partition] = asyncio.create_task(self.finish(work))
+        else:
+            self.conclude(work, NOTHING, NOTHING)
+
+    async def finish(self, work: Work) -> None:
+        """Await the canary, let stable rescue what it lost, and conclude the batch."""
+        try:
+            serving, batch, routed = work.serving, work.batch, work.routed
+            canary = await self.ask_canary(serving, batch, routed.canary, work.polled.received)
+            self.guard.observe(canary)
+            assert serving.canary is not None
+            self.send_predictions(serving, batch, routed, canary, serving.canary, None)
+            rescue = self.ask_stable(serving, batch, Part(sorted(canary.faults)), work.polled.received)
+            self.send_predictions(serving, batch, routed, rescue, serving.stable, canary.faults)
+            self.conclude(work, canary, rescue)
+        except Exception as error:
+            if self.on_fault is None:
+                raise
+            await self.on_fault(error)
+
+    def conclude(self, work: Work, canary: Settled, rescue: Settled) -> None:
+        """Send the outcomes of a settled batch and acknowledge it."""
+        serving, batch = work.serving, work.batch
+        self.send_rejected(serving, unanswered(batch, work.stable, rescue))
+        records = outcome_records(
+            batch, work.routed, work.stable, canary, rescue, serving.versions, self.plan.name, serving.state.revision
+        )
+        self.send(self.plan.topics.outcomes, records)
+        work.polled.ack()
+
+    def ask_stable(self, serving: Serving, batch: Batch, part: Part, received: float) -> Settled:
+        """Return stable's settled answers to a part, asked here and now."""
+        if not part.rows:
+            return NOTHING
+        rows = serving.decoder.rows(batch, serving.stable.manifest, part.rows)
+        answers = answer(serving.stable, rows, time.perf_counter)
+        return settle(part, answers, (time.monotonic() - received) * 1000)
+
+    async def ask_canary(self, serving: Serving, batch: Batch, part: Part, received: float) -> Settled:
+        """Return the canary's settled answers, asked in its own thread within its time."""
+        assert serving.canary is not None
+        rows = serving.decoder.rows(batch, serving.canary.manifest, part.rows)
+        budget_ms = float(serving.plan.canary_timeout_ms)
+        call: Callable[[], Answers] = partial(answer, serving.canary, rows, time.perf_counter, budget_ms)
+        loop = asyncio.get_running_loop()
+        began = time.monotonic()
+        try:
+            answers = await asyncio.wait_for(loop.run_in_executor(self.canary_thread, call), budget_ms / 1000)
+        except TimeoutError:
+            return timed_out(part, (time.monotonic() - began) * 1000, (time.monotonic() - received) * 1000)
+        return settle(part, answers, (time.monotonic() - received) * 1000)
+
+    def send_predictions(
+        self,
+        serving: Serving,
+        batch: Batch,
+        routed: Routed,
+        settled: Settled,
+        model: Model,
+        fallback: dict[int, str] | None,
+    ) -> None:
+        """Send the predictions of the answered rows to the partition of their requests."""
+        if not settled.values:
+            return
+        revision = serving.state.revision
+        records = prediction_records(batch, routed, settled, model.manifest, self.plan.name, revision, fallback)
+        self.send(self.plan.topics.predictions, records, batch.partition if self.same_partitions else -1)
+
+    def send_rejected(self, serving: Serving, rejected: list[Rejected]) -> None:
+        """Answer rejected requests with an error record each, and keep the repairable ones as dead letters."""
+        model = f"{serving.stable.manifest.name}/{serving.stable.manifest.version}"
+        for item in rejected:
+            partition = item.record.partition if self.same_partitions else -1
+            key, value, _ = error_record(item, self.plan.name)
+            self.produce(self.plan.topics.predictions, value, key, partition)
+            if item.dead_letter:
+                original_key, original, headers = dead_letter(item, self.group, model)
+                self.produce(self.plan.topics.dead_letters, original, original_key, -1, headers)
+
+    def send(self, topic: str, records: list[OutputRecord], partition: int = -1) -> None:
+        """Hand records to the producer in order."""
+        produce = self.produce
+        for key, value, headers in records:
+            produce(topic, value, key, partition, headers)
+
+    async def settle_all(self) -> None:
+        """Return when no batch waits for its canary any more."""
+        await asyncio.gather(*self.waiting.values())
