@@ -11,15 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
-
-from .checker import Checker, Verdict
-from .columns import Answer, Request, Told
+from .checker import Verdict
+from .collect import RunTopics, collect
 from .kafka_log import Log
 from .laws import Cohort
 from .processes import Usage, Worker, usage
 
-__all__ = ["OUTPUT_CONFIG", "Figures", "Run", "examine", "measure", "wait_for"]
+__all__ = ["OUTPUT_CONFIG", "Figures", "Run", "measure", "topics_of", "wait_for"]
 
 OUTPUT_CONFIG = {"message.timestamp.type": "LogAppendTime"}
 """Output topics of a benchmark carry the broker's clock."""
@@ -104,17 +102,17 @@ def measure(log: Log, run: Run, requests: str, events: int, broker_pid: int | No
         codes = {role: worker.stop() for role, worker in workers.items()}
     if any(codes.values()):
         raise RuntimeError(f"{run.name} ended with {codes}: " + "\n".join(w.tail() for w in workers.values()))
-    verdict, seconds, sizes = examine(log, run, requests)
+    found = collect(log, topics_of(run, requests), run.revisions)
     return Figures(
         runner=run.name,
         events=events,
-        events_per_second=events / seconds,
+        events_per_second=events / found.seconds,
         cpu_us={
             role: (after[role].cpu_seconds - before[role].cpu_seconds) / (events - done_before) * 1e6 for role in after
         },
         peak_rss_mb={role: after[role].peak_rss_bytes / 1e6 for role in after},
-        bytes_per_record=sizes,
-        verdict=verdict,
+        bytes_per_record=found.sizes,
+        verdict=found.verdict,
     )
 
 
@@ -123,26 +121,6 @@ def used(workers: Mapping[str, Worker], broker_pid: int | None) -> dict[str, Usa
     return found if broker_pid is None else {**found, "broker": usage(broker_pid)}
 
 
-def examine(log: Log, run: Run, requests: str) -> tuple[Verdict, float, dict[str, float]]:
-    """Return the verdict on the records of a run, the seconds from first to last output, and bytes a record."""
-    checker = Checker(run.revisions)
-    decode_request = msgspec.json.Decoder(Request).decode
-    for batch in log.read(requests):
-        if batch:
-            first = batch[0]
-            checker.asked(requests, first.partition(), first.offset(), [decode_request(m.value()) for m in batch])
-    answer, told = msgspec.json.Decoder(Answer).decode, msgspec.json.Decoder(Told).decode
-    times: list[int] = []
-    sizes: dict[str, float] = {}
-    for topic, take in ((run.predictions, answer), (run.outcomes, told)):
-        size = count = 0
-        for batch in log.read(topic):
-            values = [m.value() for m in batch]
-            times += [m.timestamp()[1] for m in batch[:: max(1, len(batch) - 1)]]
-            size, count = size + sum(map(len, values)), count + len(values)
-            if take is answer:
-                checker.answered(map(answer, values))
-            else:
-                checker.told(map(told, values))
-        sizes[topic] = size / max(count, 1)
-    return checker.verdict(), (max(times) - min(times)) / 1e3, sizes
+def topics_of(run: Run, requests: str) -> RunTopics:
+    """Return the topics of a run over `requests`."""
+    return RunTopics(requests=requests, predictions=run.predictions, outcomes=run.outcomes)

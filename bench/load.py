@@ -1,0 +1,99 @@
+"""Open-loop load: request number n is sent at t0 + n / rate, whether or not anybody keeps up.
+
+`python -m bench.load JOB` is a process of its own, so that nobody else's work delays it. It prints one JSON object
+when it ends: when it began, how many it sent, and how late it was itself.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+import msgspec
+from confluent_kafka import Producer
+
+from .poison import poison
+from .traffic import Traffic
+
+__all__ = ["Load", "Sent", "main"]
+
+NAP = 0.0005
+"""Longest sleep in seconds between two looks at the schedule."""
+
+
+class Load(msgspec.Struct, kw_only=True):
+    """What to send: `rate` a second for `seconds`, or until SIGTERM; numbers begin at `first`.
+
+    Every `poison_every`-th request is one that cannot be read (0: none).
+    """
+
+    bootstrap: str
+    topic: str
+    rate: float
+    seconds: float
+    first: int = 0
+    poison_every: int = 0
+
+
+class Sent(msgspec.Struct, kw_only=True):
+    """What was sent: request `first + i` was due at `t0 + i / rate` (epoch seconds), `count` of them.
+
+    `late_p99_ms`: 99 % left the schedule by less than this.
+    """
+
+    t0: float
+    rate: float
+    first: int
+    count: int
+    late_p99_ms: float
+
+
+def main() -> None:
+    """Send what the argument says."""
+    load = msgspec.json.decode(sys.argv[1], type=Load)
+    running = True
+
+    def stop(*_: object) -> None:
+        nonlocal running
+        running = False
+
+    signal.signal(signal.SIGTERM, stop)
+    sys.stdout.buffer.write(msgspec.json.encode(send(load, lambda: running)) + b"\n")
+
+
+def send(load: Load, is_wanted: Callable[[], bool]) -> Sent:
+    """Send by the schedule while `is_wanted()`."""
+    producer = Producer({
+        "bootstrap.servers": load.bootstrap,
+        "partitioner": "murmur2_random",
+        "linger.ms": 0,
+        "queue.buffering.max.messages": 500_000,
+        "log_level": 0,
+    })  # fmt: skip
+    traffic = Traffic()
+    producer.list_topics(load.topic, timeout=10)  # the connection must not count as lateness of the first ones
+    total = round(load.rate * load.seconds)
+    late: list[float] = []
+    t0, sent = time.time() + 0.05, 0
+    while sent < total and is_wanted():
+        now = time.time()
+        due = min(total, int((now - t0) * load.rate) + 1) if now >= t0 else 0
+        if due > sent:
+            late.append(now - (t0 + sent / load.rate))
+        for number in range(load.first + sent, load.first + due):
+            ts_ms = int((t0 + (number - load.first) / load.rate) * 1000)
+            is_poison = load.poison_every and number % load.poison_every == 0
+            body = poison(number // load.poison_every) if is_poison else traffic.value(number, ts_ms)
+            producer.produce(load.topic, value=body, key=traffic.key(number))
+        sent = max(sent, due)
+        producer.poll(0)
+        time.sleep(max(0.0, min(NAP, t0 + sent / load.rate - time.time())))
+    if producer.flush(60):
+        raise TimeoutError("the load was not written within 60 s")
+    late.sort()
+    p99 = late[int(len(late) * 0.99)] * 1e3 if late else 0.0
+    return Sent(t0=t0, rate=load.rate, first=load.first, count=sent, late_p99_ms=round(p99, 3))
+
+
+if __name__ == "__main__":
+    main()
