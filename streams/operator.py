@@ -27,8 +27,11 @@ __all__ = ["Operator", "Sent"]
 SEND_SECONDS = 10.0
 """How long a command may take to reach the broker before the person is told that it may not have."""
 
-HEARTBEATS_READ = 2_000
-"""Newest records of the workers' topic that are read: those of the last ten seconds of 400 processes."""
+HEARTBEATS_READ = 20_000
+"""Newest records of the workers' topic that are looked through: a thousand processes for 40 s."""
+
+HEARTBEAT_AGE_SECONDS = 60.0
+"""Heartbeats older than this are not read: far beyond what counts as live, whatever the clocks say."""
 
 VIEWS_READ = 2_000
 """Newest views that are searched for a rollout; past that, its state is shown without the figures."""
@@ -68,6 +71,7 @@ class Operator:
         self.topics = NamespaceTopics(namespace)
         self.clock = clock
         self.picture = Picture()
+        self._read_to: dict[str, int] = {}
         self._reader = Reader(kafka)
         self._known = self._reader.topics()
         if self.topics.control not in self._known:
@@ -107,13 +111,15 @@ class Operator:
         return self.picture.log.take(message.value(), At(offset_of(message), message.timestamp()[1]))
 
     def read_heartbeats(self) -> None:
-        """Read the newest heartbeats."""
-        if self.topics.workers not in self._known:
-            return
-        low, end = self._reader.bounds(self.topics.workers)
-        for message in self._reader.read(self.topics.workers, max(low, end - HEARTBEATS_READ), end):
+        """Read the heartbeats that are recent enough to count."""
+        newest: dict[str, Heartbeat] = {}
+        oldest_ms = (self.clock() - HEARTBEAT_AGE_SECONDS) * 1_000
+        for message in self._newest(self.topics.workers, HEARTBEATS_READ):
+            if message.timestamp()[1] < oldest_ms:
+                break
             if (beat := decoded(decode_heartbeat, message)) is not None:
-                self.picture.heartbeats[beat.worker] = beat
+                newest.setdefault(beat.worker, beat)
+        self.picture.heartbeats.update(newest)
 
     def newest_views(self, rollouts: set[str]) -> dict[str, RolloutView]:
         """Return the newest view of each rollout that has one."""
@@ -147,9 +153,12 @@ class Operator:
         return None
 
     def _newest(self, topic: str, limit: int) -> Iterator[Message]:
+        """Yield at most `limit` records of a topic, the newest first, and note where it ended."""
         if topic not in self._known:
             return
-        for count, message in enumerate(self._reader.backwards(topic)):
+        low, end = self._reader.bounds(topic)
+        self._read_to[topic] = end
+        for count, message in enumerate(self._reader.backwards(topic, low, end)):
             if count >= limit:
                 return
             yield message
@@ -157,12 +166,12 @@ class Operator:
     def follow(self) -> Iterator[Sequence[Event]]:
         """Keep the picture up to date for ever; yield the events that came in, every 0.2 s an empty list if none did.
 
-        Begins where `look` ended; call that first.
+        Goes on where the past was read to, so nothing falls between.
         """
         starts = {self.topics.control: self.picture.log.next_offset}
         for topic in (self.topics.rollouts, self.topics.workers, self.topics.events):
             if topic in self._known:
-                starts[topic] = self._reader.bounds(topic)[1]
+                starts[topic] = self._read_to.get(topic) or self._reader.bounds(topic)[1]
         for messages in self._reader.follow(starts):
             yield [event for message in messages if (event := self._note(message)) is not None]
 

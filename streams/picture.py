@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from coalmine.policies import State
 
 from .control_log import ControlLog
-from .messages import Heartbeat, RolloutView
+from .looking import rollout_view
+from .messages import Heartbeat, RolloutView, WorkersView
 
 __all__ = ["Confirmation", "Picture", "age"]
 
@@ -53,6 +56,23 @@ class Picture:
         """Return the live scoring workers that serve a rollout."""
         return [beat for beat in self.live("score", now) if rollout in beat.partitions or rollout in beat.models]
 
+    def view(self, rollout: str, now: float) -> RolloutView:
+        """Return a rollout as of our own fold, with the figures of the judge's last view of the same attempt.
+
+        So it is right also while no judge is alive, or behind. Raises KeyError for a rollout that is not in the log.
+        """
+        state, judged = self.states[rollout], self.views.get(rollout)
+        if judged is not None and judged.control_offset >= state.control_offset:
+            return judged
+        workers = self.workers_of(rollout, now)
+        own = rollout_view(
+            state, {}, message=state.message, wall_ms=int(now * 1_000), look=None, samples=0,
+            workers=WorkersView(ready=sum(has_canary(beat, rollout) for beat in workers), of=len(workers)),
+        )  # fmt: skip
+        if judged is None or judged.attempt != state.attempt:
+            return own
+        return replace(own, look=judged.look, findings=judged.findings, variants=judged.variants, time=judged.time)
+
     def confirmation(self, rollout: str, offset: int, now: float) -> Confirmation:
         """Return who among the workers of a rollout has read the record at `offset` of the log."""
         workers = self.workers_of(rollout, now)
@@ -65,3 +85,8 @@ class Picture:
 def age(beat: Heartbeat, now: float) -> float:
     """Return the seconds since a heartbeat; `now` is epoch seconds."""
     return now - datetime.fromisoformat(beat.time).timestamp()
+
+
+def has_canary(beat: Heartbeat, rollout: str) -> bool:
+    """Tell whether a worker says that the canary of a rollout is ready."""
+    return any(model.role == "canary" and model.status == "ready" for model in beat.models.get(rollout, []))

@@ -97,9 +97,8 @@ class Reader:
                     return found
         raise BrokerError(f"{self.address} stopped answering while {topic} was read; try again")
 
-    def backwards(self, topic: str) -> Iterator[Message]:
-        """Yield the records from the newest to the oldest, fetched in growing windows."""
-        low, end = self.bounds(topic)
+    def backwards(self, topic: str, low: int, end: int) -> Iterator[Message]:
+        """Yield the records below offset `end` from the newest down to `low`, fetched in growing windows."""
         window = WINDOW
         while end > low:
             start = max(low, end - window)

@@ -1,0 +1,126 @@
+"""Commands on rollout files: lint, show. They talk to nobody."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coalmine.errors import CoalmineError, Problem, RolloutFileError
+
+from .exits import Exit
+from .group import fail
+from .options import Files
+from .output import columns, document, note, say
+
+if TYPE_CHECKING:
+    from coalmine.policies import Check, Plan
+
+__all__ = ["Report", "lint", "show"]
+
+from enum import StrEnum
+
+
+class Report(StrEnum):
+    """How `lint` reports."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+def lint(
+    files: Files,
+    output: Annotated[Report, typer.Option("--output", "-o", help="Form of the report.")] = Report.TEXT,
+) -> None:
+    """Check rollout files; every error with its place. Ends with 1 when there is any."""
+    from ..rollout_file import load, warnings
+
+    problems: list[Problem] = []
+    failed = False
+    for file in files:
+        try:
+            plan, _ = load(file)
+        except RolloutFileError as error:
+            problems += error.problems
+            if output is Report.TEXT:
+                fail(error)
+        except CoalmineError as error:
+            failed = True
+            fail(error)
+        else:
+            for warning in warnings(plan):
+                note(f"{file}: warning: {warning}")
+            if output is Report.TEXT:
+                say(f"{file}: {plan.name} is valid")
+    if output is Report.JSON:
+        say(document([asdict(problem) for problem in problems]))
+    if output is Report.GITHUB:
+        for problem in problems:
+            say(annotation(problem))
+    if problems or failed:
+        raise typer.Exit(Exit.FAILED)
+
+
+def annotation(problem: Problem) -> str:
+    """Return a problem in the form that GitHub shows beside the line."""
+    text = f"{problem.path}: {problem.message}".replace("%", "%25")
+    return f"::error file={problem.file},line={problem.line},col={problem.column}::{text}"
+
+
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Rollout file.", show_default=False)],
+    full: Annotated[bool, typer.Option("--full", help="The whole file with every default written out.")] = False,
+) -> None:
+    """Show what a rollout file means."""
+    from ..rollout_file import load, warnings, write
+
+    plan, digest = load(file)
+    if full:
+        say(write(plan).rstrip("\n"))
+    else:
+        say("\n".join(summary(plan, digest)))
+    for warning in warnings(plan):
+        note(f"warning: {warning}")
+
+
+def summary(plan: "Plan", digest: str) -> list[str]:
+    """Return a rollout file in a few lines for a person."""
+    from .words import ago, weight
+
+    steps: list[list[str]] = [["STEP", "WEIGHT", "HOLD", "SAMPLES", "MARGINS", "APPROVAL"]]
+    for index, step in enumerate(plan.steps, 1):
+        approval = "a person" if step.approval else "-"
+        hold = ago(step.hold_ms / 1000)
+        steps.append([str(index), weight(step.weight), hold, str(step.samples), f"x{step.margin_factor:g}", approval])
+    checks = [
+        ["CHECK", "METRIC", "ROLE", "MARGIN", "TOLERANCE", "LIMIT"],
+        *(check_row(c) for c in plan.analysis.checks),
+    ]
+    analysis = plan.analysis
+    return [
+        f"{plan.name}: {plan.description}" if plan.description else plan.name,
+        f"stable {plan.stable.uri}, canary {plan.canary.uri if plan.canary else 'named at `coalmine start`'}",
+        f"reads {plan.topics.requests}, answers on {plan.topics.predictions}, by {plan.routing.by.value}",
+        "",
+        columns(steps),
+        "",
+        columns(checks),
+        "",
+        f"looks every {ago(analysis.every_ms / 1000)} ({analysis.clock.value} clock), alpha {analysis.alpha:g}, "
+        f"deadline {ago(analysis.deadline_ms / 1000)}, then {analysis.on_insufficient.value}",
+        f"a canary call may take {plan.canary_timeout_ms} ms; breaker {'on' if plan.breaker else 'off'}",
+        digest,
+    ]
+
+
+def check_row(check: "Check") -> list[str]:
+    """Return a check as cells."""
+    from coalmine.policies.wording import percent, points
+
+    metric: Any = check.metric.value
+    if check.slower_than_ms is not None:
+        metric += f" over {check.slower_than_ms:g} ms"
+    role = check.role.value + (" (dry run)" if check.dry_run else "")
+    limit = "-" if check.limit is None else percent(check.limit)
+    return [check.name, metric, role, points(check.margin), points(check.tolerance), limit]

@@ -1,0 +1,303 @@
+"""Commands that look: get, wait, explain, events. They change nothing."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coalmine.errors import CommandError
+
+from ..suggest import did_you_mean
+from .exits import Exit
+from .options import Format, Name, Output, connect
+from .output import columns, console, document, is_terminal, note, say, yaml_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from coalmine.policies import State
+    from coalmine.streams.messages import Event, RolloutView
+    from coalmine.streams.operator import Operator
+
+__all__ = ["events", "explain", "get", "known_state", "wait"]
+
+RECENT = 20
+"""Events that are read for a screen; the last few are shown."""
+
+REFRESH_SECONDS = 0.5
+"""Pause between two drawings of the live view when nothing happens: times since go on."""
+
+ENDS = {"promoted": Exit.DONE, "rolled_back": Exit.ROLLED_BACK}
+WAITS_FOR_A_PERSON = frozenset({"paused", "awaiting_approval"})
+
+
+def known_state(operator: "Operator", name: str) -> "State":
+    """Return the state of a rollout by our own fold; raise CommandError for a name that is not in the log."""
+    operator.fold()
+    states = operator.picture.states
+    if name not in states:
+        known = f"; known: {', '.join(sorted(states))}" if states else ""
+        meant = did_you_mean(name, states) or known
+        raise CommandError(
+            f"no rollout {name!r} in namespace {operator.topics.namespace!r}{meant}; "
+            f"begin one with `coalmine start {name} --canary URI --file FILE`"
+        )
+    return states[name]
+
+
+def get(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Rollout to show; without it all are listed.")] = "",
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep watching until Ctrl-C.")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show one rollout, or list all of them."""
+    if watch and not name:
+        raise typer.BadParameter("name the rollout to watch", param_hint="NAME")
+    with connect(ctx) as operator:
+        if not name:
+            show_list(operator, output)
+            return
+        known_state(operator, name)
+        operator.look(name)
+        if not watch:
+            show_one(operator, name, output)
+        elif output in (Format.JSON, Format.YAML):
+            watch_records(operator, name, output)
+        elif is_terminal():
+            watch_live(operator, name)
+        else:
+            watch_lines(operator, name)
+
+
+def show_list(operator: "Operator", output: Format) -> None:
+    """Print all rollouts."""
+    picture = operator.look()
+    views = [picture.view(name, operator.clock()) for name in sorted(picture.states)]
+    if output in (Format.JSON, Format.YAML):
+        say(document(views) if output is Format.JSON else yaml_text(views))
+    elif views:
+        say(columns(list(list_rows(views, wide=output is Format.WIDE))))
+    else:
+        say("no rollouts yet: begin one with `coalmine start NAME --canary URI --file FILE`")
+
+
+def list_rows(views: "list[RolloutView]", wide: bool) -> Iterator[list[str]]:
+    """Yield the header and a row for each rollout."""
+    from .words import phase, weight
+
+    extra = ["REVISION", "ATTEMPT", "ACTUAL", "WORKERS", "STABLE", "CANARY"] if wide else []
+    yield ["NAME", "PHASE", "WEIGHT", "STEP", *extra, "MESSAGE"]
+    for view in views:
+        step = f"{view.step.index}/{view.step.of}" if view.step else "-"
+        row = [view.rollout, phase(view.phase)[0], weight(view.weight), step]
+        if wide:
+            row += [
+                str(view.revision),
+                "-" if view.attempt is None else str(view.attempt),
+                weight(round(view.actual_weight, 2)),
+                f"{view.workers.ready}/{view.workers.of}" if view.workers else "-",
+                view.stable.uri if view.stable else "-",
+                view.canary.uri if view.canary else "-",
+            ]
+        yield [*row, view.message]
+
+
+def show_one(operator: "Operator", name: str, output: Format) -> None:
+    """Print one rollout."""
+    view = operator.picture.view(name, operator.clock())
+    if output in (Format.JSON, Format.YAML):
+        say(document(view) if output is Format.JSON else yaml_text(view))
+        return
+    console().print(screen(operator, name, operator.newest_events(name, RECENT)))
+
+
+def screen(
+    operator: "Operator", name: str, recent: "list[Event]", before: "RolloutView | None" = None
+) -> "RenderableType":
+    """Return the screen of a rollout as of the operator's picture; `before` is an earlier view, for rates."""
+    from .view import rates, render
+
+    now = operator.clock()
+    view = operator.picture.view(name, now)
+    return render(
+        view,
+        recent,
+        plan=operator.picture.states[name].plan,
+        now=datetime.fromtimestamp(now, UTC),
+        requests_per_second=rates(before, view) if before is not None else None,
+        judge_alive=operator.picture.has_judge(now),
+    )
+
+
+def watch_live(operator: "Operator", name: str) -> None:
+    """Draw a rollout again and again until Ctrl-C."""
+    from rich.live import Live
+
+    recent = deque(operator.newest_events(name, RECENT), maxlen=RECENT)
+    views = deque([operator.picture.view(name, operator.clock())], maxlen=2)
+    drawn = 0.0
+    with Live(screen(operator, name, list(recent)), console=console(), auto_refresh=False) as live:
+        for arrived in operator.follow():
+            mine = [event for event in arrived if event.rollout == name]
+            recent.extend(mine)
+            if (view := operator.picture.view(name, operator.clock())).time != views[-1].time:
+                views.append(view)
+            if mine or time.monotonic() - drawn >= REFRESH_SECONDS:
+                live.update(screen(operator, name, list(recent), views[0]), refresh=True)
+                drawn = time.monotonic()
+
+
+def watch_lines(operator: "Operator", name: str) -> None:
+    """Print a line for each change until Ctrl-C."""
+    from .words import phase, weight
+
+    for view in changes(operator, name):
+        say(f"{view.time}  {phase(view.phase)[0]}  {weight(view.weight)}  {view.message}")
+
+
+def watch_records(operator: "Operator", name: str, output: Format) -> None:
+    """Print the record of each change until Ctrl-C: JSON one a line, YAML one a document."""
+    import msgspec
+
+    for view in changes(operator, name):
+        say(msgspec.json.encode(view).decode() if output is Format.JSON else f"---\n{yaml_text(view)}")
+
+
+def changes(operator: "Operator", name: str) -> "Iterator[RolloutView]":
+    """Yield the view of a rollout now and whenever phase, weight, message or revision differ from the last one."""
+    last: tuple[object, ...] = ()
+    for _ in following(operator):
+        view = operator.picture.view(name, operator.clock())
+        shown = (view.phase, view.weight, view.message, view.revision)
+        if shown != last:
+            last = shown
+            yield view
+
+
+def following(operator: "Operator") -> "Iterator[list[Event]]":
+    """Yield at once, then whatever comes in."""
+    yield []
+    for arrived in operator.follow():
+        yield list(arrived)
+
+
+def wait(
+    ctx: typer.Context,
+    name: Name,
+    timeout: Annotated[str, typer.Option("--timeout", "-t", metavar="DURATION", help="Give up after this.")] = "10m",
+) -> None:
+    """Wait for the end of the attempt: 0 promoted, 3 rolled back, 4 timed out, 5 needs a person."""
+    from ..rollout_file.units import duration_ms
+
+    try:
+        seconds = duration_ms(timeout) / 1000
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--timeout") from error
+    with connect(ctx) as operator:
+        state = known_state(operator, name)
+        operator.look(name)
+        if state.attempt is None:
+            raise CommandError(f"no attempt of {name!r} is on; begin one with `coalmine start {name} --canary URI`")
+        ending = wait_for_end(operator, name, seconds)
+        view = operator.picture.view(name, operator.clock())
+    say(f"rollout {name!r} {view.phase.replace('_', ' ')}: {view.message}")
+    if ending is Exit.TIMED_OUT:
+        note(f"still {view.phase.replace('_', ' ')} after {timeout}; see `coalmine explain {name}`")
+    raise typer.Exit(ending)
+
+
+def wait_for_end(operator: "Operator", name: str, seconds: float) -> Exit:
+    """Return how the attempt that is on ended, or that a person is needed, or that the time is over."""
+    deadline = time.monotonic() + seconds
+    last_look = operator.newest_look(name)
+    inconclusive = last_look is not None and last_look.verdict == "inconclusive"
+    for arrived in following(operator):
+        phase = operator.picture.states[name].phase.value
+        inconclusive |= any(
+            event.rollout == name and event.kind == "verdict" and event.reason.startswith("inconclusive")
+            for event in arrived
+        )
+        if phase in ENDS:
+            return ENDS[phase]
+        if phase in WAITS_FOR_A_PERSON or inconclusive:
+            return Exit.NEEDS_A_PERSON
+        if time.monotonic() >= deadline:
+            break
+    return Exit.TIMED_OUT
+
+
+def explain(
+    ctx: typer.Context,
+    name: Name,
+    check: Annotated[str, typer.Argument(metavar="[CHECK]", help="Only this check.")] = "",
+) -> None:
+    """Say why a rollout moves or does not: samples, intervals, e-values, what it waits for."""
+    from .findings import explain as words
+
+    with connect(ctx) as operator:
+        state = known_state(operator, name)
+        operator.look(name)
+        now = operator.clock()
+        view = operator.picture.view(name, now)
+        names = [finding.check for finding in view.findings]
+        if check and check not in names:
+            raise CommandError(
+                f"{name!r} has no finding for check {check!r}{did_you_mean(check, names)}; {hint(names)}"
+            )
+        say(words(view, operator.newest_look(name), state.plan, datetime.fromtimestamp(now, UTC), check))
+        if state.phase.has_attempt and not operator.picture.has_judge(now):
+            note("no analyzer is alive: automatic decisions are off; start `coalmine run FILE --role analyze`")
+
+
+def hint(checks: list[str]) -> str:
+    """Return which checks have findings."""
+    return f"there are: {', '.join(checks)}" if checks else "no check has been evaluated in this attempt yet"
+
+
+def events(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Only this rollout.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    since: Annotated[str, typer.Option("--since", metavar="DURATION", help="Not older than this, e.g. 1h.")] = "",
+    count: Annotated[int, typer.Option("--tail", "-n", min=1, help="At most this many of the past.")] = 50,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show what happened: results of commands, changes of phase and verdict."""
+    from ..rollout_file.units import duration_ms
+
+    try:
+        span = timedelta(milliseconds=duration_ms(since)) if since else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--since") from error
+    with connect(ctx) as operator:
+        operator.fold()
+        oldest = datetime.fromtimestamp(operator.clock(), UTC) - span if span else None
+        past = operator.newest_events(name or None, count if span is None else 10**6, oldest)
+        if not past and not follow:
+            note("no events; the analyzer writes them, see `coalmine run FILE --role analyze`")
+        for event in past:
+            say(event_line(event, output))
+        for arrived in operator.follow() if follow else ():
+            for event in arrived:
+                if name in ("", event.rollout):
+                    say(event_line(event, output))
+
+
+def event_line(event: "Event", output: Format) -> str:
+    """Return an event as one line: words, or its record."""
+    import msgspec
+
+    from .view import event_words
+    from .words import weight
+
+    if output is Format.JSON:
+        return msgspec.json.encode(event).decode()
+    if output is Format.YAML:
+        return f"---\n{yaml_text(event)}"
+    issuer = f" by {event.issued_by}" if event.issued_by else ""
+    where = f"revision {event.revision}, {weight(event.weight)}"
+    return f"{event.time}  {event.rollout}  {event_words(event)}{issuer}  ({where})  {event.reason}"

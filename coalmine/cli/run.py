@@ -1,0 +1,66 @@
+"""Commands that run for a while: the workers, and the demo."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from coalmine.errors import BrokerError, ConfigError
+
+from .exits import RUN_BAD_CONFIG, RUN_UNREACHABLE
+from .group import fail
+from .options import Files, Flags, settings_of
+
+__all__ = ["Role", "Scenario", "demo", "run"]
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    ALL = "all"
+    SCORE = "score"
+    ANALYZE = "analyze"
+
+
+class Scenario(StrEnum):
+    """A story of the demo."""
+
+    CLEAN = "clean"
+    CRASH = "crash"
+    SLOW = "slow"
+
+
+def run(
+    ctx: typer.Context,
+    files: Files,
+    role: Annotated[Role, typer.Option("--role", help="What these processes do.")] = Role.ALL,
+    processes: Annotated[int, typer.Option("--processes", min=1, help="Scoring processes.")] = 1,
+) -> None:
+    """Run the workers. Ends with 0 stopped, 64 bad file or settings, 69 unreachable, 70 fault, 71 slow stop."""
+    from ..rollout_file import load
+
+    try:
+        plans = [load(file)[0] for file in files]
+        settings = settings_of(ctx)
+        from coalmine.run import run as run_workers
+
+        code = run_workers(plans, settings, role.value, processes)
+    except ConfigError as error:
+        fail(error)
+        raise typer.Exit(RUN_BAD_CONFIG) from error
+    except BrokerError as error:
+        fail(error)
+        raise typer.Exit(RUN_UNREACHABLE) from error
+    raise typer.Exit(code)
+
+
+def demo(
+    ctx: typer.Context,
+    scenario: Annotated[Scenario, typer.Option("--scenario", help="Which story.")] = Scenario.CLEAN,
+    speed: Annotated[float, typer.Option("--speed", min=0.1, help="Times faster than normal.")] = 1.0,
+) -> None:
+    """Play a canary release on real flights; needs no infrastructure, or --bootstrap-server for a real Kafka."""
+    from coalmine.demo import play
+
+    flags: Flags = ctx.obj
+    raise typer.Exit(play(scenario.value, speed, flags.bootstrap_server))
