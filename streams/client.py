@@ -165,8 +165,12 @@ class KafkaSettings:
         return dict(self.of(Client.PRODUCER))
 
     def reader(self) -> dict[str, str]:
-        """Return the properties for a librdkafka consumer without a group, and for an administration client."""
+        """Return the properties for a librdkafka consumer without a group."""
         return dict(self.of(Client.READER))
+
+    def admin(self) -> dict[str, str]:
+        """Return the properties for a librdkafka administration client: what producers and readers share."""
+        return dict(self.of(Client.LIBRDKAFKA))
 
     def faust(self) -> FaustClient:
         """Return the settings for Faust's consumer."""
@@ -198,7 +202,7 @@ class KafkaSettings:
     def of(self, client: Client) -> Iterator[tuple[str, str]]:
         """Yield the properties that `client` understands, as text."""
         for name in self.properties:
-            if PROPERTIES[name] & client and (value := self.text(name)) is not None:
+            if client in PROPERTIES[name] and (value := self.text(name)) is not None:
                 yield name, value
 
     def text(self, name: str) -> str | None:

@@ -105,7 +105,7 @@ def check_append_time(kafka: KafkaSettings, topic: str) -> None:
     """Raise BrokerError unless the broker stamps the records of `topic` itself; else writers could set the clock."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
     try:
-        settings = AdminClient(kafka.reader()).describe_configs([resource])[resource].result(ANSWER_SECONDS)
+        settings = AdminClient(kafka.admin()).describe_configs([resource])[resource].result(ANSWER_SECONDS)
     except KafkaException as error:
         raise BrokerError(f"Kafka does not tell the settings of {topic}: {error.args[0].str()}") from error
     found = settings["message.timestamp.type"].value

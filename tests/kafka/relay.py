@@ -8,12 +8,12 @@ import asyncio
 import dataclasses
 import json
 import logging
-import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from coalmine.streams.apps import batch_agent, make_app
+from coalmine.streams.apps import assigned, batch_agent, make_app
 from coalmine.streams.batches import Batch
 from coalmine.streams.client import KafkaSettings
 from coalmine.streams.producer import Producer
@@ -26,7 +26,7 @@ class Orders:
     """What a relay does; `pause_ms` is awaited in every batch, before the answers are produced.
 
     `bug_at`: raise at the first batch that reaches this offset. `without`: names of overrides of the transport that
-    are taken away, to show that each is needed.
+    are taken away, to show that each is needed; `careless`: the same for the errors of the producer.
     """
 
     bootstrap: str
@@ -35,16 +35,24 @@ class Orders:
     group: str
     pause_ms: float = 0.0
     bug_at: int | None = None
-    without: tuple[str, ...] = ()
+    without: Sequence[str] = ()
+    careless: bool = False
     kafka: dict[str, str] = field(default_factory=dict)
 
     def json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
 
 
+class CarelessProducer(Producer):
+    """Looks at no error of delivery."""
+
+    def check(self) -> None:
+        pass
+
+
 async def set_up(orders: Orders) -> Work:
     kafka = KafkaSettings({"bootstrap.servers": orders.bootstrap, **orders.kafka})
-    producer = Producer(kafka)
+    producer = CarelessProducer(kafka) if orders.careless else Producer(kafka)
     app = make_app(orders.group, kafka, [orders.source], producer)
 
     async def relay(batches: AsyncIterator[Batch]) -> None:
@@ -52,7 +60,7 @@ async def set_up(orders: Orders) -> Work:
             await answer(batch, orders, producer)
 
     batch_agent(app, orders.source, relay)
-    return Work(apps=[app], tasks=[say_when_ready(app)])
+    return Work(apps=[app], tasks=[say_when_ready(app, orders.source)])
 
 
 async def answer(batch: Batch, orders: Orders, producer: Producer) -> None:
@@ -66,10 +74,10 @@ async def answer(batch: Batch, orders: Orders, producer: Producer) -> None:
     batch.ack()
 
 
-async def say_when_ready(app: object) -> None:
-    while app.rebalancing or not app.assignor or app._consumer is None or not app.consumer.assignment():  # type: ignore[attr-defined]
+async def say_when_ready(app: Any, topic: str) -> None:
+    while app.rebalancing or not assigned(app, topic):
         await asyncio.sleep(0.02)
-    print("ready", os.getpid(), flush=True)
+    print("ready", flush=True)
 
 
 def main() -> None:
