@@ -21,7 +21,7 @@ from coalmine.errors import BrokerError, CoalmineError
 from coalmine.models import read
 from coalmine.policies import ModelRef, Plan, Topics
 from coalmine.rollout_file import file_digest, load, write
-from coalmine.settings import load_settings
+from coalmine.settings import Settings
 from coalmine.streams.admin import Admin, compare
 from coalmine.streams.client import KafkaSettings
 from coalmine.streams.embedded import EmbeddedBroker
@@ -77,8 +77,8 @@ class Stage:
         assert self.plan.canary is not None
         provide(self.models, ["stable"])
         for role in ("score", "analyze"):
-            file = str(self.folder / "flights.yaml")
-            self.workers[role] = self._launch(role, "coalmine", "run", file, "--role", role)
+            run = ("run", str(self.folder / "flights.yaml"), "--role", role)
+            self.workers[role] = self._launch(role, "coalmine.demo.child", str(os.getpid()), *run)
         canary = self.plan.canary.uri
         if canary in SHIPPED:
             provide(self.models, [canary])
@@ -142,8 +142,8 @@ def end(child: "subprocess.Popen[bytes]", seconds: float) -> None:
 
 
 @contextmanager
-def stage(scenario: Path, bootstrap: str | None) -> Iterator[Stage]:
-    """Set the stage for a rollout file, with `bootstrap` on that Kafka in a namespace that nobody used before.
+def stage(scenario: Path, settings: Settings | None) -> Iterator[Stage]:
+    """Set the stage for a rollout file, with `settings` on their Kafka in a namespace that nobody used before.
 
     Raises BrokerError when no broker can be had.
     """
@@ -151,7 +151,7 @@ def stage(scenario: Path, bootstrap: str | None) -> Iterator[Stage]:
         folder = Path(tempfile.mkdtemp(prefix="coalmine-demo-"))
         undone.callback(shutil.rmtree, folder, ignore_errors=True)
         plan, _ = load(scenario)
-        if bootstrap is None:
+        if settings is None:
             broker = EmbeddedBroker()
             undone.callback(broker.stop)
             namespace = NamespaceTopics()
@@ -161,7 +161,7 @@ def stage(scenario: Path, bootstrap: str | None) -> Iterator[Stage]:
             broker = None
             namespace = NamespaceTopics(f"demo-{uuid.uuid4().hex[:8]}")
             plan = replace(plan, topics=Topics.of(namespace.namespace))  # no earlier play wrote to these
-            kafka = KafkaSettings({**load_settings().kafka, "bootstrap.servers": bootstrap})
+            kafka = KafkaSettings(settings.kafka)
             Admin(kafka).apply(compare(topic_specs(namespace, [plan], PARTITIONS), {}, frozenset()))
         text = write(plan)
         (folder / "flights.yaml").write_text(text)

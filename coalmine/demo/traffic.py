@@ -8,7 +8,7 @@ from itertools import count
 
 from coalmine.streams.codec import encode
 
-from .flights.data import STREAM_START, Departure, Flights, departures, load
+from .flights import STREAM_START, Departure, Flights, departures, load
 
 __all__ = ["main", "requests"]
 
