@@ -1,5 +1,6 @@
 """Pure decisions: routing, plan, state machine, statistics. No clock, no I/O, no bytes, no topics."""
 
+from .breaker import Breaker
 from .commands import (
     VERBS,
     Advance,
@@ -59,6 +60,7 @@ __all__ = [
     "Approve",
     "Assignment",
     "At",
+    "Breaker",
     "By",
     "CallRow",
     "Check",
