@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from coalmine.policies import Breaker, State
 
-from .messages import Fallback, Heartbeat, OpenBreaker
+from .messages import Fallback, Fault, Heartbeat, OpenBreaker
 from .pipeline import Settled
 
 __all__ = ["CONTROL_STALE_SECONDS", "Guard"]
@@ -94,10 +94,12 @@ class Guard:
 
 
 def failures(canary: Settled) -> list[bool]:
-    """Return for each row of the canary, in offset order, whether it failed."""
-    return [row in canary.faults for row in sorted({*canary.values, *canary.faults})]
+    """Return for each row of the canary, in offset order, whether it failed; a call that failed whole is one entry."""
+    rows = sorted({*canary.values, *canary.faults} - canary.by_call)
+    together = [True] if canary.by_call else []
+    return together + [row in canary.faults for row in rows]
 
 
 def timeouts(canary: Settled) -> int:
     """Return how many calls ran out of time."""
-    return sum(call.fault == "model_timeout" for call in canary.calls.values())
+    return sum(call.fault == Fault.MODEL_TIMEOUT.value for call in canary.calls.values())
