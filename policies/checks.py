@@ -71,6 +71,11 @@ class CheckEvidence:
         loudest = max(self.readings, key=lambda reading: reading.log_e_rollback)
         return loudest if loudest.log_e_rollback > 0 else min(self.readings, key=lambda r: r.log_e_promotion)
 
+    @property
+    def highest(self) -> Reading:
+        """The unit in which the canary's own rate is highest: the one an absolute limit is about."""
+        return max(self.readings, key=lambda reading: reading.canary[1] / max(1, reading.canary[0]))
+
     def passes(self, threshold: float) -> bool:
         """Tell whether the check allows a move up: shown not to be worse by the margin, by enough keys."""
         enough_keys = all(reading.enough_keys for reading in self.readings)
@@ -102,7 +107,7 @@ class CheckEvidence:
         """Return the status of the check and its reason in words."""
         leading = self.leading
         if self.log_e_limit is not None and self.log_e_limit >= threshold:
-            return Status.FAIL, f"above the limit of {percent(self.check.limit or 0)}: {leading.sentence()}"
+            return Status.FAIL, f"above the limit of {percent(self.check.limit or 0)}: {self.highest.sentence()}"
         if failed:
             needed = f"e-value {e_value(self.log_e_rollback)}, {e_value(threshold)} needed"
             beyond = f" by more than {points(self.check.tolerance)}" if self.check.tolerance else ""
@@ -113,7 +118,10 @@ class CheckEvidence:
         if self.passes(threshold):
             return Status.PASS, f"not worse by {points(self.margin)}: {leading.sentence()} ({needed})"
         if self.is_over_limit:
-            return Status.INCONCLUSIVE, f"above the limit of {percent(self.check.limit or 0)} now: {leading.sentence()}"
+            return (
+                Status.INCONCLUSIVE,
+                f"above the limit of {percent(self.check.limit or 0)} now: {self.highest.sentence()}",
+            )
         if not all(reading.enough_keys for reading in self.readings):
             return Status.INCONCLUSIVE, f"too few keys to tell yet: {leading.sentence()}"
         return Status.INCONCLUSIVE, f"not yet shown to be within {points(self.margin)}: {leading.sentence()} ({needed})"

@@ -65,7 +65,7 @@ def rule(checks: Sequence[CheckEvidence], outlook: Outlook, state: State, plan: 
     if above:
         worst = above[0]
         limit = percent(worst.check.limit or 0.0)
-        reason = f"{worst.check.name} is above its limit of {limit}: {worst.leading.sentence()}"
+        reason = f"{worst.check.name} is above its limit of {limit}: {worst.highest.sentence()}"
         return ruling(Verdict.FAIL, Decision.ROLLBACK, reason, "limit")
     if log_e >= threshold:
         worst = max(acting, key=lambda check: check.log_e_rollback)
