@@ -12,15 +12,11 @@ from collections.abc import Sequence
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from coalmine.policies import Plan
 
 from .logs import configure_logging
 from .settings import Settings
-
-if TYPE_CHECKING:
-    from coalmine.streams.client import KafkaSettings
 
 __all__ = ["run"]
 
@@ -52,9 +48,11 @@ def duties_of(plans: Sequence[Plan], role: str, processes: int) -> list[Duty]:
 def perform(duty: Duty, settings: Settings, is_child: bool) -> None:
     """Do one duty in this process; never returns."""
     from coalmine.streams import worker
+    from coalmine.streams.client import KafkaSettings
 
     configure_logging()
     role, plans = duty
+    kafka = KafkaSettings(settings.kafka)
     if is_child:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides the order
     print(banner(duty, settings), file=sys.stderr, flush=True)
@@ -62,30 +60,16 @@ def perform(duty: Duty, settings: Settings, is_child: bool) -> None:
         from coalmine.streams.scoring_worker import ScoringSettings, set_up_scoring
 
         scoring = ScoringSettings(
-            kafka=kafka_of(settings),
+            kafka=kafka,
             namespace=settings.namespace,
             model_root=settings.models.root,
             secret=settings.routing.secret.encode(),
-            commit_interval_seconds=settings.worker.commit_interval_ms / 1000,
         )
         worker.run(lambda: set_up_scoring(plans[0], scoring), watch_parent=is_child)
     else:
         from coalmine.streams.analyzer import set_up_analyzing
 
-        worker.run(lambda: set_up_analyzing(plans, kafka_of(settings), settings.namespace), watch_parent=is_child)
-
-
-def kafka_of(settings: Settings) -> "KafkaSettings":
-    """Return the client settings with those of the worker's section under their librdkafka names."""
-    from coalmine.streams.client import KafkaSettings
-
-    section = settings.worker
-    ours = {
-        "session.timeout.ms": section.session_timeout_ms,
-        "linger.ms": section.linger_ms,
-        "delivery.timeout.ms": section.delivery_timeout_ms,
-    }
-    return KafkaSettings({**ours, **settings.kafka})
+        worker.run(lambda: set_up_analyzing(plans, kafka, settings.namespace), watch_parent=is_child)
 
 
 def banner(duty: Duty, settings: Settings) -> str:

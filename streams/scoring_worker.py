@@ -55,7 +55,6 @@ class ScoringSettings:
     secret: bytes = b""
     leader_wait_seconds: float = 0.0
     single_control: bool = True
-    commit_interval_seconds: float = 0.5
 
 
 def partition_counts(kafka: KafkaSettings) -> dict[str, int]:
@@ -135,7 +134,6 @@ class ScoringWorker:
         self.app = make_app(
             self.scorer.group, settings.kafka, [self.plan.topics.requests], self.producer,
             leader_wait_seconds=settings.leader_wait_seconds,
-            broker_commit_interval=settings.commit_interval_seconds,
         )  # fmt: skip
         batch_agent(self.app, self.plan.topics.requests, self.score)
         self.app.on_partitions_assigned.connect(self.on_assigned, weak=False)
