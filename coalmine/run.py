@@ -67,9 +67,10 @@ def perform(duty: Duty, settings: Settings, is_child: bool) -> None:
         )
         worker.run(lambda: set_up_scoring(plans[0], scoring), watch_parent=is_child)
     else:
-        from coalmine.streams.analyzer import set_up_analyzing
+        from coalmine.streams.analyzer import AnalyzerSettings, set_up_analyzer
 
-        worker.run(lambda: set_up_analyzing(plans, kafka, settings.namespace), watch_parent=is_child)
+        analyzing = AnalyzerSettings(kafka=kafka, namespace=settings.namespace)
+        worker.run(lambda: set_up_analyzer(plans, analyzing), watch_parent=is_child)
 
 
 def banner(duty: Duty, settings: Settings) -> str:
