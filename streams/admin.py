@@ -86,12 +86,12 @@ def compare(specs: Iterable[TopicSpec], found: Mapping[str, Found], owned_by_use
 def change_of(spec: TopicSpec, found: Found | None, is_users: bool) -> Change:
     """Return what has to be done about one topic."""
     if found is None:
-        return Change(action=Action.CREATE, spec=spec, detail=f"{spec.partitions} partitions{settings(spec.config)}")
+        return Change(action=Action.CREATE, spec=spec, detail=f"{count(spec.partitions)}{settings(spec.config)}")
     if is_users:
-        return Change(action=Action.KEEP, spec=spec, detail=f"yours, {found.partitions} partitions")
+        return Change(action=Action.KEEP, spec=spec, detail=f"yours, {count(found.partitions)}")
     if found.partitions != spec.partitions:
         detail = (
-            f"has {found.partitions} partitions and needs {spec.partitions}; "
+            f"has {count(found.partitions)} and needs {spec.partitions}; "
             "records would move, so it is not changed: delete it while nothing runs, or use a rollout of another name"
         )
         return Change(action=Action.CONFLICT, spec=spec, detail=detail)
@@ -99,7 +99,12 @@ def change_of(spec: TopicSpec, found: Found | None, is_users: bool) -> Change:
     if wrong:
         was = ", ".join(f"{name} {found.config.get(name, 'unset')} -> {value}" for name, value in wrong.items())
         return Change(action=Action.ALTER, spec=spec, detail=was, config=wrong)
-    return Change(action=Action.KEEP, spec=spec, detail=f"{found.partitions} partitions")
+    return Change(action=Action.KEEP, spec=spec, detail=count(found.partitions))
+
+
+def count(partitions: int) -> str:
+    """Return a number of partitions in words."""
+    return "1 partition" if partitions == 1 else f"{partitions} partitions"
 
 
 def settings(config: Mapping[str, str]) -> str:

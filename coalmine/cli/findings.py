@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from coalmine.policies.wording import e_value, percent, points
 
 from .view import unit_of
-from .words import ago, clock, phase, signed_points, status, weight
+from .words import ago, clock, phase, plural, signed_points, status, weight
 
 if TYPE_CHECKING:
     from coalmine.policies import Plan
-    from coalmine.streams.messages import FindingRecord, Look, RolloutView
+    from coalmine.streams.messages import FindingRecord, Look, RolloutView, WorkersView
 
 __all__ = ["explain"]
 
@@ -52,8 +52,8 @@ def waits_for(view: "RolloutView", plan: "Plan | None", now: datetime) -> Iterat
         yield f"a person: `coalmine resume {view.rollout}` or `coalmine rollback {view.rollout}`"
     if view.phase == "awaiting_approval":
         yield f"a person: `coalmine approve {view.rollout}` or `coalmine rollback {view.rollout}`"
-    if view.phase == "pending" and view.workers is not None and view.workers.ready < view.workers.of:
-        yield f"the canary on {view.workers.of - view.workers.ready} of {view.workers.of} workers"
+    if view.phase == "pending" and view.workers is not None:
+        yield from loading(view.workers)
     if view.step is None or plan is None:
         return
     since = (now - datetime.fromisoformat(view.step.since)).total_seconds()
@@ -65,6 +65,14 @@ def waits_for(view: "RolloutView", plan: "Plan | None", now: datetime) -> Iterat
     for finding in view.findings:
         if finding.role == "guardrail" and finding.status != "pass":
             yield f"check {finding.check}: {finding.reason}"
+
+
+def loading(workers: "WorkersView") -> Iterator[str]:
+    """Yield who has not loaded the canary yet."""
+    if not workers.of:
+        yield "a worker: none is alive; start `coalmine run FILE`"
+    elif workers.ready < workers.of:
+        yield f"the canary on {workers.of - workers.ready} of {plural(workers.of, 'worker')}"
 
 
 def samples_left(have: int, need: int, seconds: float) -> str:

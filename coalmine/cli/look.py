@@ -39,12 +39,9 @@ def known_state(operator: "Operator", name: str) -> "State":
     operator.fold()
     states = operator.picture.states
     if name not in states:
-        known = f"; known: {', '.join(sorted(states))}" if states else ""
-        meant = did_you_mean(name, states) or known
-        raise CommandError(
-            f"no rollout {name!r} in namespace {operator.topics.namespace!r}{meant}; "
-            f"begin one with `coalmine start {name} --canary URI --file FILE`"
-        )
+        meant = did_you_mean(name, states)
+        begin = f"; begin it with `coalmine start {name} --canary URI --file FILE`"
+        raise CommandError(f"no rollout {name!r} in namespace {operator.topics.namespace!r}{meant or begin}")
     return states[name]
 
 

@@ -271,7 +271,7 @@ def moment(written: str) -> datetime:
     from ..rollout_file.units import duration_ms
 
     try:
-        return datetime.now(UTC) + timedelta(milliseconds=duration_ms(written))
+        return datetime.now(UTC).replace(microsecond=0) + timedelta(milliseconds=duration_ms(written))
     except ValueError:
         pass
     try:
@@ -324,7 +324,7 @@ def report(operator: "Operator", sent: "Sent", no_wait: bool) -> None:
         say(effect.message)
     operator.read_heartbeats()
     obedience(operator, state, sent.offset, no_wait)
-    if state.phase.has_attempt and not operator.picture.has_judge(operator.clock()):
+    if not operator.picture.has_judge(operator.clock()):
         note("no analyzer is alive: automatic decisions are off; start `coalmine run FILE --role analyze`")
 
 

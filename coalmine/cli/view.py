@@ -10,7 +10,7 @@ from rich.text import Text
 
 from coalmine.policies.wording import e_value, percent, points
 
-from .words import ago, clock, milliseconds, phase, signed_points, status, weight
+from .words import ago, clock, milliseconds, phase, plural, signed_points, status, weight
 
 if TYPE_CHECKING:
     from coalmine.policies import Plan
@@ -66,7 +66,8 @@ def message(view: "RolloutView", judge_alive: bool) -> Text:
     line = Text(view.message)
     workers = view.workers
     if workers is not None and view.phase == "pending":
-        line.append(f"; canary loaded by {workers.ready} of {workers.of} workers")
+        loaded = f"canary loaded by {workers.ready} of {plural(workers.of, 'worker')}"
+        line.append(f"; {loaded if workers.of else 'no worker is alive'}")
     if not judge_alive:
         line.append("\n! no analyzer is alive: automatic decisions are off", "yellow")
     return line
