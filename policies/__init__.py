@@ -40,6 +40,7 @@ from .plan import (
     Variant,
 )
 from .ramp import FOREVER_MS, is_frozen, is_last_step, next_step, receives_traffic, step_at
+from .readiness import ModelStatus, NeverReady, Readiness, Ready, Waiting, WorkerReport, readiness
 from .replay import RecordedLook, recorded_cut, replay
 from .rollout import TRANSITIONS, Transition, advance
 from .routing import Assignment, Cohort, Column, Router, key_hash
@@ -79,13 +80,17 @@ __all__ = [
     "Memory",
     "Metric",
     "ModelRef",
+    "ModelStatus",
     "Moments",
+    "NeverReady",
     "OnInsufficient",
     "OutcomeRow",
     "Pause",
     "Phase",
     "Plan",
     "Promote",
+    "Readiness",
+    "Ready",
     "RecordedLook",
     "Refusal",
     "Resume",
@@ -108,6 +113,8 @@ __all__ = [
     "Unfreeze",
     "Variant",
     "Verdict",
+    "Waiting",
+    "WorkerReport",
     "advance",
     "duration_quantile",
     "frozen_numbers",
@@ -117,6 +124,7 @@ __all__ = [
     "key_hash",
     "look",
     "next_step",
+    "readiness",
     "receives_traffic",
     "recorded_cut",
     "replay",
