@@ -5,13 +5,14 @@ import time
 from confluent_kafka import Producer
 
 from .kafka_log import Log
+from .poison import poison
 from .traffic import Traffic
 
 __all__ = ["build"]
 
 
-def build(log: Log, topic: str, partitions: int, events: int) -> None:
-    """Create `topic` and write `events` requests to it, partitioned by key."""
+def build(log: Log, topic: str, partitions: int, events: int, poison_every: int = 0) -> None:
+    """Create `topic` and write `events` requests to it, partitioned by key; every n-th is poison (0: none)."""
     log.create([topic], partitions)
     producer = Producer({
         "bootstrap.servers": log.bootstrap,
@@ -23,9 +24,11 @@ def build(log: Log, topic: str, partitions: int, events: int) -> None:
     traffic = Traffic()
     now_ms = time.time_ns() // 1_000_000
     for number in range(events):
+        is_poison = poison_every and number % poison_every == 0
+        value = poison(number // poison_every) if is_poison else traffic.value(number, now_ms)
         while True:
             try:
-                producer.produce(topic, value=traffic.value(number, now_ms), key=traffic.key(number))
+                producer.produce(topic, value=value, key=traffic.key(number))
                 break
             except BufferError:
                 producer.poll(0.1)

@@ -1,0 +1,73 @@
+"""Requests that cannot be answered, 2 % of a backlog: each must be told so once, and the others must not wait for them."""
+
+from dataclasses import dataclass
+from statistics import median
+
+from .backlog import build
+from .collect import Collected
+from .evidence import Report
+from .faults import STEADY
+from .measure import wait_for
+from .poison import KINDS
+from .rig import Site
+from .scene import scene
+
+__all__ = ["poisoned"]
+
+EVERY = 50
+"""Every 50th request is poison: 2 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A scoring worker's way through one backlog."""
+
+    found: Collected
+    good: int
+
+    @property
+    def good_per_second(self) -> float:
+        """Good requests answered a second."""
+        return self.good / self.found.seconds
+
+
+def poisoned(kafka: Site, events: int = 100_000, rounds: int = 3) -> Report:
+    """Answer clean and poisoned backlogs in turn and compare."""
+    report = Report("poison", f"Backlogs of {events:,} requests, in turn without and with 2 % of {len(KINDS)} kinds "
+                    "of poison (empty, cut, wrong types, missing features, too deep, not UTF-8, framed for a schema "
+                    "registry, ...). One scoring worker answers each; the rate is that of good requests.")  # fmt: skip
+    ratios, bad, passages = [], 0, 0
+    for number in range(rounds):
+        clean, mixed = passage(kafka, events, 0), passage(kafka, events, EVERY)
+        ratios.append(mixed.good_per_second / clean.good_per_second)
+        report.line(f"round {number + 1}: clean {clean.good_per_second:,.0f}/s, 2 % poison "
+                    f"{mixed.good_per_second:,.0f}/s; {mixed.found.verdict.summary()}")  # fmt: skip
+        for found in (clean, mixed):
+            bad += not found.found.verdict.is_exact
+            passages += 1
+    errors = mixed.found.verdict.errors
+    report.figure("error codes of the last round", ", ".join(f"{code} {n}" for code, n in sorted(errors.items())))
+    report.bar("poison without its error record and its one dead letter, or anything else wrong",
+               f"{bad} of {passages} backlogs", "0", bad == 0)  # fmt: skip
+    report.bar("error records in a poisoned backlog", f"{sum(errors.values()):,}", f"{events // EVERY:,}",
+               sum(errors.values()) == events // EVERY)  # fmt: skip
+    report.bar("good rate against clean, median", f"{median(ratios):.2f}", ">= 0.9", median(ratios) >= 0.9)
+    report.bar("restarts", "0", "0", True)
+    return report
+
+
+def passage(kafka: Site, events: int, poison_every: int) -> Passage:
+    """Let one worker answer a backlog; it must neither end nor be started again."""
+    with scene(kafka, STEADY) as live:
+        live.installation.start(live.canary)
+        live.installation.enter_first_step()
+        build(live.log, live.topics.requests, 4, events, poison_every)
+        worker = live.add_scorer()
+        wait_for(lambda: live.log.count(live.topics.predictions) >= events, 300, "the last answer", live.alive())
+        live.settle()
+        worker.assert_alive()
+        if any(codes := live.close()):
+            raise RuntimeError(f"the worker ended with {codes}:\n{worker.tail()}")
+        found = live.collect()
+    good = events - (events + poison_every - 1) // poison_every if poison_every else events
+    return Passage(found, good)
