@@ -1,4 +1,4 @@
-"""The analyzer is killed at random moments while a rollout climbs; no outcome may count twice, no decision come twice."""
+"""The analyzer is killed at random moments while a rollout climbs: no outcome counts twice, no decision comes twice."""
 
 import random
 import time
@@ -29,7 +29,7 @@ CLIMB_SECONDS = 300.0
 def kill_analyzer(kafka: Site, kills: int = 20) -> Report:
     """Kill the analyzer again and again, then compare its sums with the truth and look at what it decided."""
     report = Report("kill-analyzer", f"The analyzer of a rollout with 20 steps of 5 s is killed (SIGKILL) at random "
-                    f"moments, 0.2 to 8 s after its start (so in recovery too), and started again at once, under "
+                    f"moments, 0.2 to 8 s after its start (so in recovery too), and started at once, under "
                     f"{RATE}/s. The scoring worker is killed {SCORER_KILLS} times. At the end the published sums are "
                     "compared, count by count, with a recount of the distinct `src` of the outcomes topic.")  # fmt: skip
     rng = random.Random(9)
@@ -82,7 +82,8 @@ def compare_sums(report: Report, live: Scene) -> None:
 
 def compare_decisions(report: Report, live: Scene) -> None:
     """Look for a decision that was made twice: two ids for one revision, two results or two looks under one name."""
-    ids, copies = defaultdict(set), 0
+    ids: dict[tuple[int, int], set[str]] = defaultdict(set)
+    copies = 0
     for value in values(live, live.installation.topics.control):
         command = msgspec.json.decode(value)
         if command.get("issued_by", "").startswith("analyzer"):

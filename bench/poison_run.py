@@ -1,4 +1,4 @@
-"""Requests that cannot be answered, 2 % of a backlog: each must be told so once, and the others must not wait for them."""
+"""Requests that cannot be answered, 2 % of a backlog: each is told so once, and the others do not wait for them."""
 
 from dataclasses import dataclass
 from statistics import median
