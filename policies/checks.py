@@ -34,13 +34,17 @@ __all__ = ["CheckEvidence", "evidence_of"]
 class CheckEvidence:
     """What speaks for and against the canary in one check; e-values are natural logarithms.
 
-    `margin` is that of the step. `rate` is the canary's rate in this step, nan without data; `log_e_limit` says how
-    surely the true one is above the check's limit, None without a limit. `threshold_ms` is that of a slow-rate check.
+    `margin` is that of the step. `log_e_rollback` is the evidence that the canary is worse, `log_e_promotion` that it
+    is not worse by the margin, in any unit. `rate` is the canary's rate in this step, nan without data;
+    `log_e_limit` says how surely the true one is above the check's limit, None without a limit. `threshold_ms` is
+    that of a slow-rate check.
     """
 
     check: Check
     margin: float
     readings: tuple[Reading, ...]
+    log_e_rollback: float
+    log_e_promotion: float
     rate: float
     log_e_limit: float | None
     threshold_ms: float | None
@@ -49,16 +53,6 @@ class CheckEvidence:
     def acts(self) -> bool:
         """Whether the check can roll back and must pass for promotion."""
         return self.check.role is Role.GUARDRAIL and not self.check.dry_run
-
-    @property
-    def log_e_rollback(self) -> float:
-        """The evidence that the canary is worse."""
-        return log_mean_of([reading.log_e_rollback for reading in self.readings])
-
-    @property
-    def log_e_promotion(self) -> float:
-        """The evidence that it is not worse by the margin, in any unit."""
-        return min(reading.log_e_promotion for reading in self.readings)
 
     @property
     def is_over_limit(self) -> bool:
@@ -153,12 +147,13 @@ def evidence_of(
     here = [epoch.canary for epoch in epochs if epoch.step == step and epoch.share > 0]
     counts = [tuple(map(sum, zip(*map(measure.count, here), strict=True))) or (0, 0) for measure in taken]
     limit = check.limit
+    readings = tuple(read(check, measure, comparisons[measure.unit.value], epochs, plan, margin) for measure in taken)
     return CheckEvidence(
         check=check,
         margin=margin,
-        readings=tuple(
-            read(check, measure, comparisons[measure.unit.value], epochs, plan, margin) for measure in taken
-        ),
+        readings=readings,
+        log_e_rollback=log_mean_of([reading.log_e_rollback for reading in readings]),
+        log_e_promotion=min(reading.log_e_promotion for reading in readings),
         rate=max((events / n for n, events in counts if n), default=math.nan),
         log_e_limit=None if limit is None else log_mean_of([log_e_above(limit, n, events) for n, events in counts]),
         threshold_ms=slow_threshold_ms(check, frozen) if check.metric is Metric.SLOW_RATE else None,

@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from .comparison import Comparison
 from .epochs import EpochSums
 from .metrics import Measure, Unit
 from .plan import Analysis, By, Check, Plan, Variant
-from .scorecard import KEY_BUCKETS
 from .stats.keys import bucket_difference, effective_keys
 from .stats.score import Difference, log_e_below, pooled, tuning
 from .wording import percent
@@ -150,10 +151,6 @@ def added(counts: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 def effective_keys_of(epochs: Sequence[EpochSums], variant: Variant | None = None) -> float:
     """Return the effective number of keys of a variant, None: of both, in epochs with a canary."""
-    buckets = [0] * KEY_BUCKETS
-    for epoch in epochs:
-        if epoch.share > 0:
-            arms = [epoch.canary, epoch.stable] if variant is None else [getattr(epoch, variant.value)]
-            for sums in arms:
-                buckets = [old + new for old, new in zip(buckets, sums.bucket_rows, strict=True)]
-    return effective_keys(buckets)
+    arms = [epoch.canary for epoch in epochs if epoch.share > 0 and variant is not Variant.STABLE]
+    arms += [epoch.stable for epoch in epochs if epoch.share > 0 and variant is not Variant.CANARY]
+    return effective_keys(np.sum([sums.bucket_rows for sums in arms], axis=0)) if arms else 0.0

@@ -113,7 +113,7 @@ class Bernstein:
             gain, cap = bounds * n - signed, max((1.0 - centre) / w, centre / v)
         variance = centre * (1.0 - centre) * (1.0 / w + 1.0 / v)
         best = cap * np.array(self.effects)[:, None] / variance
-        bets = np.clip(best * MULTIPLES, BET_LOWEST, BET_HIGHEST)
+        bets = np.minimum(np.maximum(best * MULTIPLES, BET_LOWEST), BET_HIGHEST)
         return np.asarray(bets / cap * gain - (-np.log1p(-bets) - bets) * square / cap**2)
 
     def value(self, bound: float) -> float:

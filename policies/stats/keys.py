@@ -8,13 +8,14 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .score import Difference
 
 __all__ = ["bucket_difference", "effective_keys"]
 
 
-def effective_keys(bucket_rows: Sequence[int]) -> float:
+def effective_keys(bucket_rows: ArrayLike) -> float:
     """Return the estimated effective number of keys, 1 / (sum of squared shares of rows); 0 without rows.
 
     The share a_b of bucket b fulfils E[sum a_b^2] = q + (1 - q) / B, q the sum over keys; solved for q. Known to

@@ -4,6 +4,8 @@ A mean of e-processes with weights fixed beforehand is an e-process (convexity);
 effect is: it bets on many sizes at once. Everything stays in logarithms, so nothing overflows.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,16 +14,16 @@ __all__ = ["bell_weights", "log_sum_exp"]
 Floats = NDArray[np.float64]
 
 
-def log_sum_exp(terms: Floats) -> float:
-    """Return ln(sum(exp(terms))) over all elements; -inf without any weight.
+def log_sum_exp(terms: Floats, one_more: float = -np.inf) -> float:
+    """Return ln of the sum of exp(terms) over all elements and `one_more`; -inf when each is.
 
     >>> round(log_sum_exp(np.array([1000.0, 1000.0])), 4)
     1000.6931
     """
-    top = float(terms.max())
-    if top == -np.inf:
+    top = max(float(terms.max()), one_more)
+    if top == -math.inf:
         return top
-    return top + float(np.log(np.exp(terms - top).sum()))
+    return top + math.log(float(np.exp(terms - top).sum()) + math.exp(one_more - top))
 
 
 def bell_weights(points: Floats, centre: float, spread: float) -> Floats:

@@ -86,12 +86,9 @@ class RateRatio:
         >>> round(test.update([Split(0.1, 8, 2)]).value(), 1)
         10.3
         """
-        early, late, prior = log_weights(self.excess)
-        rows = len(self.log_e)
-        by_start = np.full((rows, 1), late)
-        by_start[0] = early
-        waiting = np.array([[late + np.log(LATE_STARTS + 1 - rows)]]) if rows <= LATE_STARTS else np.empty((0, 1))
-        return log_sum_exp(np.concatenate([(self.log_e + prior + by_start).ravel(), waiting.ravel()]))
+        started = len(self.log_e)
+        weights, waiting = log_weights(self.excess)
+        return log_sum_exp(self.log_e + weights[:started], float(waiting[started]))
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON; floats keep every bit."""
@@ -104,7 +101,10 @@ class RateRatio:
 
 
 @lru_cache(maxsize=64)
-def log_weights(excess: float) -> tuple[float, float, NDArray[np.float64]]:
-    """Return ln of the weight of the first start, of each later one, and of the alternatives."""
+def log_weights(excess: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return ln of the prior weights: by start and alternative, and in all of the starts still to come after n."""
+    starts = np.array([1.0 - LATE_SHARE, *[LATE_SHARE / LATE_STARTS] * LATE_STARTS])
+    to_come = np.array([1.0, *(LATE_SHARE * np.arange(LATE_STARTS, -1, -1) / LATE_STARTS)])
     prior = bell_weights(np.log(EXCESSES), float(np.log(excess)), SPREAD)
-    return float(np.log1p(-LATE_SHARE)), float(np.log(LATE_SHARE / LATE_STARTS)), prior
+    with np.errstate(divide="ignore"):
+        return np.log(starts)[:, None] + prior, np.log(to_come)
