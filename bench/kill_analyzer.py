@@ -31,7 +31,7 @@ def kill_analyzer(kafka: Site, kills: int = 20) -> Report:
     report = Report("kill-analyzer", f"The analyzer of a rollout with 20 steps of 5 s is killed (SIGKILL) at random "
                     f"moments, 0.2 to 8 s after its start (so in recovery too), and started at once, under "
                     f"{RATE}/s. The scoring worker is killed {SCORER_KILLS} times. At the end the published sums are "
-                    "compared, count by count, with a recount of the distinct `src` of the outcomes topic.")  # fmt: skip
+                    "compared with a recount of the distinct `src` of the outcomes topic.")  # fmt: skip
     rng = random.Random(9)
     with scene(kafka, STEPS) as live:
         live.installation.await_ready(live.add_scorer())
