@@ -75,18 +75,17 @@ def read(
     compared = [epoch for epoch in epochs if epoch.share > 0]
     canary = [measure.count(epoch.canary) for epoch in compared]
     stable = [measure.count(epoch.stable) for epoch in compared]
-    ratio = tests.ratio.value()
     reading = Reading(
         measure=measure,
         canary=added(canary),
         stable=added(stable),
         difference=pooled(binomial(*pair) for pair in zip(canary, stable, strict=True)),
-        log_e_rollback=ratio if tests.worse is None else tests.worse.value(check.tolerance),
+        log_e_rollback=tests.ratio.value() if tests.worse is None else tests.worse.value(check.tolerance),
         log_e_promotion=tests.margins.value(margin),
     )
     if measure.unit is Unit.CALLS or plan.routing.by is By.RANDOM:
         return reading
-    return by_keys(reading, check, plan.analysis, ratio, compared, margin)
+    return by_keys(reading, check, plan.analysis, tests.ratio.value(), compared, margin)
 
 
 def by_keys(

@@ -7,6 +7,7 @@ floating point. Knows nothing of topics, revisions or plans.
 
 import base64
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -33,6 +34,10 @@ DURATION_FLOOR_MS = 0.001
 
 DURATION_EDGES = DURATION_FLOOR_MS * np.power(DURATION_GAMMA, np.arange(1_047, dtype=np.float64))
 """Upper edges in ms, 1 us to 990 s; what is longer falls into one last bucket."""
+
+
+DURATION_UPPER_MS = tuple(DURATION_EDGES.tolist())
+"""The same edges, for single durations."""
 
 
 def duration_bucket(ms: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -156,7 +161,7 @@ class Sums:
 
         The same edge for every variant, so a comparison is exact for that edge.
         """
-        edge = int(duration_bucket(np.array([ms]))[0])
+        edge = bisect_left(DURATION_UPPER_MS, ms)
         return sum(count for bucket, count in self.call_ms.items() if bucket > edge)
 
     def evidence(self) -> "Sums":
