@@ -40,7 +40,7 @@ from .plan import (
     Variant,
 )
 from .ramp import FOREVER_MS, is_frozen, is_last_step, next_step, receives_traffic, step_at
-from .readiness import ModelStatus, NeverReady, Readiness, Ready, Waiting, WorkerReport, readiness
+from .readiness import HEARTBEAT_LIFE_MS, ModelStatus, NeverReady, Readiness, Ready, Waiting, WorkerReport, readiness
 from .replay import RecordedLook, recorded_cut, replay
 from .rollout import TRANSITIONS, Transition, advance
 from .routing import Assignment, Cohort, Column, Router, key_hash
@@ -50,6 +50,7 @@ from .tally import CallRow, OutcomeRow, Tally
 
 __all__ = [
     "FOREVER_MS",
+    "HEARTBEAT_LIFE_MS",
     "KEY_BUCKETS",
     "LEAST_CALLS",
     "LEAST_ROWS",

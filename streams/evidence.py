@@ -9,9 +9,9 @@ group is taken whole or not at all: else a look would name an offset that only s
 group left open (its tally died, or compaction took a record that was superseded) is taken with the next whole one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from operator import itemgetter
 
 from .messages import Evidence
 
@@ -25,6 +25,10 @@ LAG_LOOKS = 3
 
 LEAST_PAUSE_MS = 1_000
 """Looks nearer to each other than this count as one for lateness: sums need a moment from the tally to the judge."""
+
+
+PLACE: Callable[[tuple[tuple[int, int], Evidence]], tuple[int, int]] = itemgetter(0)
+"""The revision and partition of an item of `newest`."""
 
 
 @dataclass(slots=True)
@@ -99,15 +103,14 @@ class Gathered:
             if neighbour != partition
         )
 
-    def of_revision(self, revision: int) -> Iterator[Mapping[str, Any]]:
-        """Yield the sums of a revision by variant, one mapping for each partition that has some."""
-        for (known, _), record in sorted(self.newest.items(), key=lambda item: item[0]):
-            if known == revision:
-                yield record.sums
+    def of_revisions(self, first: int, last: int) -> list[Evidence]:
+        """Return the newest records of the revisions from `first` to `last`, by revision and partition."""
+        return [record for (revision, _), record in sorted(self.newest.items(), key=PLACE) if first <= revision <= last]
 
-    def revisions(self) -> list[int]:
-        """Return the revisions with evidence, rising."""
-        return sorted({revision for revision, _ in self.newest})
+    def forget_before(self, revision: int) -> None:
+        """Drop the sums of older revisions; what their records said about the progress of partitions stays."""
+        for place in [place for place in self.newest if place[0] < revision]:
+            del self.newest[place]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,18 @@ Every id is computed from what was decided, so a judge that decides again after 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
+from coalmine.errors import DecodeError
 from coalmine.policies import (
+    HEARTBEAT_LIFE_MS,
     Advance,
     Applied,
+    At,
     Clock,
     Command,
     Cut,
@@ -19,6 +23,7 @@ from coalmine.policies import (
     Effect,
     Finding,
     Judgement,
+    ModelStatus,
     Pause,
     Plan,
     Promote,
@@ -27,11 +32,13 @@ from coalmine.policies import (
     State,
     Sums,
     Variant,
+    WorkerReport,
     duration_quantile,
     is_frozen,
     next_step,
 )
 
+from .control import Folded
 from .heartbeat import rfc3339
 from .messages import Event, FindingRecord, Look, RolloutView, StepView, WorkersView
 
@@ -39,6 +46,7 @@ __all__ = [
     "ANALYZER",
     "Ledger",
     "addressed",
+    "answers",
     "attempt_command_id",
     "by_variant",
     "command_for",
@@ -46,8 +54,6 @@ __all__ = [
     "finding_record",
     "is_due",
     "look_record",
-    "phase_event",
-    "result_event",
     "rollout_view",
     "stale",
     "verdict_event",
@@ -58,6 +64,9 @@ ANALYZER = "analyzer"
 
 Ledger = Mapping[int, Mapping[str, Sums]]
 """Sums by revision and variant."""
+
+ROLLOUT = re.compile(r"[a-z0-9-]{1,40}")
+"""What the name of a rollout may look like."""
 
 UPWARDS = frozenset({Decision.ADVANCE, Decision.PROMOTE})
 """What a freeze holds back."""
@@ -182,30 +191,54 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def result_event(effect: Effect, state: State, offset: int, ms: int) -> Event:
-    """Return the answer to the command at `offset` of control; `state` is the one after it."""
+def answers(folded: Folded) -> tuple[Event, ...]:
+    """Return what is told of one record of control: its result, and the change of phase it made.
+
+    A copy of a command has the result of the first one, so nothing is told.
+    """
+    if folded.error is not None:
+        return (no_command_event(folded, folded.error),)
+    before, after = folded.before, folded.after
+    assert before is not None
+    assert after is not None
+    results = tuple(result_event(effect, after, folded.at) for effect in folded.effects)
+    if before.phase is after.phase and before.attempt == after.attempt:
+        return results
+    return (*results, phase_event(after, folded))
+
+
+def no_command_event(folded: Folded, error: DecodeError) -> Event:
+    """Return the answer to a record that is no command; whom it was meant for only its key may tell."""
+    key = (folded.record.key or b"").decode(errors="replace")
+    return Event(
+        id=f"control@{folded.at.offset}", rollout=key if ROLLOUT.fullmatch(key) else "", kind="result",
+        reason=error.message, phase="", revision=0, weight=0.0, time=rfc3339(folded.at.ms / 1000), result="refused",
+    )  # fmt: skip
+
+
+def result_event(effect: Effect, after: State, at: At) -> Event:
+    """Return the answer to a command; `after` is the state it led to or left."""
     match effect:
         case Applied():
             result, reason = "applied", effect.message
         case Refusal():
             result, reason = "refused", effect.reason
     return Event(
-        id=f"control@{offset}", rollout=state.rollout, kind="result", reason=reason, phase=state.phase.value,
-        revision=state.revision, weight=state.weight, time=rfc3339(ms / 1000), attempt=state.attempt,
+        id=f"control@{at.offset}", rollout=after.rollout, kind="result", reason=reason, phase=after.phase.value,
+        revision=after.revision, weight=after.weight, time=rfc3339(at.ms / 1000), attempt=after.attempt,
         command=effect.verb, command_id=effect.command_id, result=result, issued_by=effect.issued_by or None,
     )  # fmt: skip
 
 
-def phase_event(before: State, after: State, command: Command, offset: int, ms: int) -> Event | None:
-    """Return the event of a change of phase at `offset` of control, None if the phase stayed."""
-    if before.phase is after.phase and before.attempt == after.attempt:
-        return None
-    look: int | None = getattr(command, "look", None)
-    hard_limit: str | None = getattr(command, "hard_limit", None)
+def phase_event(after: State, folded: Folded) -> Event:
+    """Return the event of a change of phase."""
+    look: int | None = getattr(folded.command, "look", None)
+    hard_limit: str | None = getattr(folded.command, "hard_limit", None)
+    issued_by = folded.command.issued_by if folded.command else ""
     return Event(
-        id=f"phase@{offset}", rollout=after.rollout, kind="phase", reason=after.message, phase=after.phase.value,
-        revision=after.revision, weight=after.weight, time=rfc3339(ms / 1000), attempt=after.attempt,
-        issued_by=command.issued_by or None, look=look, hard_limit=hard_limit,
+        id=f"phase@{folded.at.offset}", rollout=after.rollout, kind="phase", reason=after.message,
+        phase=after.phase.value, revision=after.revision, weight=after.weight, time=rfc3339(folded.at.ms / 1000),
+        attempt=after.attempt, issued_by=issued_by or None, look=look, hard_limit=hard_limit,
     )  # fmt: skip
 
 
@@ -219,9 +252,10 @@ def verdict_event(look: Look, state: State) -> Event:
 
 
 def rollout_view(
-    state: State, sums: Ledger, *, message: str, wall_ms: int, look: Look | None, samples: int, workers: WorkersView,
+    state: State, sums: Ledger, *, message: str, wall_ms: int, look: Look | None, samples: int,
+    workers: Sequence[WorkerReport],
 ) -> RolloutView:  # fmt: skip
-    """Return the view of a rollout; `sums` are those of the current attempt, or of now where none is on."""
+    """Return the view of a rollout; `sums` are those of the last attempt and what came after it."""
     shown = by_variant(sums.values())
     return RolloutView(
         rollout=state.rollout,
@@ -241,8 +275,15 @@ def rollout_view(
         frozen=state.frozen,
         findings=look.findings if look else [],
         variants={name: figures(total) for name, total in shown.items()},
-        workers=workers,
+        workers=workers_view(workers),
     )
+
+
+def workers_view(reports: Sequence[WorkerReport]) -> WorkersView:
+    """Return how many of the workers that live and hold a partition have the canary loaded."""
+    serving = [report for report in reports if report.age_ms <= HEARTBEAT_LIFE_MS and report.partitions]
+    ready = sum(report.canary_status is ModelStatus.READY for report in serving)
+    return WorkersView(ready=ready, of=len(serving))
 
 
 def step_view(state: State, samples: int) -> StepView | None:

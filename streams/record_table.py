@@ -20,9 +20,9 @@ class RecordTable:
         value: bytes | None = self._table.data.get(key.encode())
         return value
 
-    def keys(self) -> list[str]:
-        """Return the keys that have a value."""
-        return [key.decode() for key in self._table.data]
+    def items(self) -> list[tuple[str, bytes]]:
+        """Return every key with its value."""
+        return [(key.decode(), value) for key, value in self._table.data.items()]
 
     async def write(self, partition: int, key: str, value: bytes) -> None:
         """Write a record and return when the broker has it; raises what kept it from there."""

@@ -25,7 +25,7 @@ def gathered(*records: Evidence) -> Gathered:
 
 
 def rows(book: Gathered, revision: int) -> list[int]:
-    return [sums["stable"]["rows"] for sums in book.of_revision(revision)]
+    return [record.sums["stable"]["rows"] for record in book.of_revisions(revision, revision)]
 
 
 def test_the_record_with_the_highest_offset_counts_whatever_the_order() -> None:
@@ -53,7 +53,15 @@ def test_partitions_and_revisions_are_kept_apart() -> None:
     assert rows(book, 1) == [101, 201]
     assert rows(book, 2) == [302]
     assert book.offsets() == {0: 30, 1: 20}
-    assert book.revisions() == [1, 2]
+
+
+def test_forgotten_revisions_leave_the_progress_of_their_partitions() -> None:
+    book = gathered(evidence(1, 0, 10, ts=5), evidence(2, 0, 30, ts=7))
+
+    book.forget_before(2)
+
+    assert (rows(book, 1), rows(book, 2)) == ([], [302])
+    assert (book.offsets(), book.event_time()) == ({0: 30}, 7)
 
 
 def test_half_a_group_is_not_taken() -> None:

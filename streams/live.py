@@ -1,0 +1,78 @@
+"""What the scoring workers say of themselves: the judge's view of `{ns}.workers`."""
+
+import logging
+import time
+
+from coalmine.errors import DecodeError
+from coalmine.policies import ModelStatus, State, Variant, WorkerReport
+
+from .codec import decoder
+from .messages import Heartbeat, OpenBreaker
+from .reader import LogRecord
+
+__all__ = ["LiveWorkers"]
+
+HISTORY_MS = 60_000
+"""A heartbeat that was this old when it was read is history; less may be the clock of another machine."""
+
+decode_heartbeat = decoder(Heartbeat)
+
+log = logging.getLogger(__name__)
+
+
+class LiveWorkers:
+    """The last heartbeat of every scoring worker, and every breaker that was ever reported."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, Heartbeat]] = {}
+        self._breakers: dict[tuple[str, int], tuple[str, OpenBreaker]] = {}
+
+    def hear(self, record: LogRecord) -> None:
+        """Take note of a record of the workers' topic; what is no heartbeat is nobody's."""
+        if record.value is None:
+            return
+        try:
+            beat = decode_heartbeat(record.value)
+        except DecodeError as error:
+            log.warning("a record of the workers' topic, offset %d, is no heartbeat: %s", record.offset, error.message)
+            return
+        if beat.role != "score":
+            return
+        for breaker in beat.breakers:
+            self._breakers.setdefault((breaker.rollout, breaker.attempt), (beat.worker, breaker))
+        if beat.stopping or time.time() * 1000 - record.ms > HISTORY_MS:
+            self._last.pop(beat.worker, None)
+        else:
+            self._last[beat.worker] = time.monotonic(), beat
+            self._forget()
+
+    def _forget(self) -> None:
+        horizon = time.monotonic() - HISTORY_MS / 1000
+        self._last = {worker: known for worker, known in self._last.items() if known[0] >= horizon}
+
+    def of(self, state: State) -> list[WorkerReport]:
+        """Return what every worker last said about a rollout, by worker; also those that have fallen silent."""
+        now = time.monotonic()
+        return [report_of(beat, state, int((now - heard) * 1000)) for _, (heard, beat) in sorted(self._last.items())]
+
+    def breaker(self, state: State) -> tuple[str, OpenBreaker] | None:
+        """Return the worker that first cut the canary of the current attempt and why, None if nobody did."""
+        return None if state.attempt is None else self._breakers.get((state.rollout, state.attempt))
+
+
+def report_of(beat: Heartbeat, state: State, age_ms: int) -> WorkerReport:
+    """Return what a heartbeat says about one rollout; a canary it does not speak of is still to be loaded."""
+    models = {model.role: model for model in beat.models.get(state.rollout, [])}
+    stable, canary = models.get(Variant.STABLE.value), models.get(Variant.CANARY.value)
+    known = canary is not None and state.canary is not None and canary.uri == state.canary.uri
+    return WorkerReport(
+        worker=beat.worker,
+        host=beat.host,
+        age_ms=age_ms,
+        control_offset=beat.control_offset,
+        partitions=len(beat.partitions.get(state.rollout, [])),
+        stable_digest=stable.digest if stable is not None and stable.status == ModelStatus.READY.value else "",
+        canary_status=ModelStatus(canary.status) if known and canary is not None else ModelStatus.LOADING,
+        canary_digest=canary.digest if known and canary is not None else "",
+        reason=canary.reason if known and canary is not None else "",
+    )
