@@ -1,16 +1,18 @@
 """One rollout on a screen, as a pure function from records to something rich can print. The demo uses it too."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from coalmine.policies.wording import e_value, percent, points
 
-from .words import ago, clock, milliseconds, phase, plural, signed_points, status, weight
+from .words import ago, clock, milliseconds, phase, plural, status, weight
 
 if TYPE_CHECKING:
     from coalmine.policies import Plan
@@ -20,6 +22,9 @@ __all__ = ["EVENTS_SHOWN", "rates", "render"]
 
 EVENTS_SHOWN = 6
 """Last events under a rollout."""
+
+LARGEST_SHOWN = 10_000
+"""E-values above this are cut off in the table; 20 to 1,000 decide."""
 
 EVENT_COLOURS = {"refused": "yellow", "rolled_back": "red", "promoted": "green"}
 
@@ -44,7 +49,7 @@ def render(
     if view.stable is not None:
         parts += [Text(), variants(view, requests_per_second or {})]
     if view.findings:
-        parts += [Text(), checks(view)]
+        parts += [Text(), checks(view), legend(view)]
     if events:
         parts += [Text(), history(events[-EVENTS_SHOWN:])]
     return Group(*parts)
@@ -101,13 +106,24 @@ def progress(view: "RolloutView", plan: "Plan", now: datetime | None) -> Text:
     return line
 
 
-def variants(view: "RolloutView", requests_per_second: Mapping[str, float]) -> Table:
+def grid(left: Sequence[str], right: Sequence[str] = ()) -> Table:
+    """Return an empty table with headed columns: text to the left, numbers to the right."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for name in left:
+        table.add_column(name, no_wrap=True)
+    for name in right:
+        table.add_column(name, no_wrap=True, justify="right")
+    return table
+
+
+def indented(table: Table) -> Padding:
+    """Return a table two columns from the edge."""
+    return Padding(table, (0, 0, 0, 2))
+
+
+def variants(view: "RolloutView", requests_per_second: Mapping[str, float]) -> Padding:
     """Return a row for each variant."""
-    table = Table(box=None, padding=(0, 2), pad_edge=True, header_style="dim")
-    for name in ("variant", "model"):
-        table.add_column(name)
-    for name in ("weight", "req/s", "rows", "faults", "p50", "p99", "mean"):
-        table.add_column(name, justify="right")
+    table = grid(("variant", "model"), ("weight", "req/s", "rows", "faults", "p50", "p99", "mean"))
     canary_weight = view.weight if view.canary is not None else 0.0
     for name, ref, share in (("stable", view.stable, 100 - canary_weight), ("canary", view.canary, canary_weight)):
         if ref is None:
@@ -124,7 +140,7 @@ def variants(view: "RolloutView", requests_per_second: Mapping[str, float]) -> T
             milliseconds(figures.get("p99_ms")),
             f"{figures['mean_prediction']:.3g}" if "mean_prediction" in figures else "-",
         )
-    return table
+    return indented(table)
 
 
 def model_name(name: str, version: str, uri: str) -> str:
@@ -139,13 +155,9 @@ def faults(figures: Mapping[str, float]) -> str:
     return f"{count:,.0f}" + (f" ({percent(rate)})" if rate is not None and count else "")
 
 
-def checks(view: "RolloutView") -> Table:
+def checks(view: "RolloutView") -> Padding:
     """Return a row for each check of the last look."""
-    table = Table(box=None, padding=(0, 2), pad_edge=True, header_style="dim")
-    for name in ("check", "verdict"):
-        table.add_column(name, no_wrap=True)
-    for name in ("canary", "stable", "difference", "margin", "samples", "e promote", "e roll back"):
-        table.add_column(name, justify="right")
+    table = grid(("check", "verdict"), ("canary", "stable", "difference, pp", "margin", "samples", "e up", "e back"))
     for finding in view.findings:
         words, colour = status(finding.status)
         canary, stable = rate_of(finding, "canary"), rate_of(finding, "stable")
@@ -157,10 +169,17 @@ def checks(view: "RolloutView") -> Table:
             difference(finding),
             points(finding.margin) if finding.margin is not None else "-",
             f"{finding.n.get('canary', 0):,}",
-            evidence(finding.log_e_promotion, finding.threshold),
-            evidence(finding.log_e_rollback, finding.threshold),
+            short_e(finding.log_e_promotion),
+            short_e(finding.log_e_rollback),
         )
-    return table
+    return indented(table)
+
+
+def legend(view: "RolloutView") -> Text:
+    """Return what the e-values of the table mean and when they decide."""
+    threshold = next((found.threshold for found in view.findings if found.threshold is not None), None)
+    decides = "" if threshold is None else f", {e_value(threshold)} decides"
+    return Text(f"  e up: not worse by the margin; e back: worse than stable{decides}", "dim")
 
 
 def rate_of(finding: "FindingRecord", variant: str) -> str:
@@ -181,34 +200,35 @@ def unit_of(finding: "FindingRecord") -> str:
 
 
 def difference(finding: "FindingRecord") -> str:
-    """Return the difference canary minus stable with its interval."""
+    """Return the difference canary minus stable in percentage points with its interval."""
     if finding.estimate is None:
         return "-"
+    estimate = f"{100 * finding.estimate:+.2f}"
     if finding.interval is None:
-        return signed_points(finding.estimate)
+        return estimate
     low, high = finding.interval
-    return f"{signed_points(finding.estimate)} [{100 * low:+.2f}, {100 * high:+.2f}]"
+    return f"{estimate} [{100 * low:+.2f}, {100 * high:+.2f}]"
 
 
-def evidence(log_e: float | None, threshold: float | None) -> str:
-    """Return an e-value and the one that decides."""
+def short_e(log_e: float | None) -> str:
+    """Return an e-value for a table; beyond ten thousand nothing depends on its digits."""
     if log_e is None:
         return "-"
-    return e_value(log_e) + (f" / {e_value(threshold)}" if threshold is not None else "")
+    return e_value(log_e) if log_e < math.log(LARGEST_SHOWN) else f">{LARGEST_SHOWN:,}"
 
 
-def history(events: "Sequence[Event]") -> Table:
+def history(events: "Sequence[Event]") -> Padding:
     """Return the events, oldest first."""
-    table = Table(box=None, padding=(0, 2), pad_edge=True, show_header=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    table = grid(("", ""))
+    table.show_header = False
+    table.columns[0].style = "dim"
+    table.add_column()
     for event in events:
         colour = EVENT_COLOURS.get(event.result or "") or EVENT_COLOURS.get(
             event.phase if event.kind == "phase" else ""
         )
         table.add_row(clock(event.time), Text(event_words(event), colour or ""), event.reason)
-    return table
+    return indented(table)
 
 
 def event_words(event: "Event") -> str:
