@@ -32,16 +32,15 @@ REBALANCE_POLL_SECONDS = 0.1
 """Limit of one poll during a rebalance: at Faust's 1 s the first record after a recovery comes a second late."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class TransportOptions:
-    """What differs between brokers.
+    """Waits that differ between brokers.
 
-    `fetch_wait_ms`: how long the broker may hold an empty fetch; None is Faust's 1,500 ms, right for a real Kafka,
-    which answers at the first byte. `leader_wait_seconds`: how long the leader of a group waits before it assigns
-    partitions; the embedded broker forgets members that sync after it.
+    `fetch_wait_ms`: how long the broker may hold a fetch with nothing to return. `leader_wait_seconds`: how long the
+    leader of a group waits before it assigns partitions; the embedded broker forgets members that sync after it.
     """
 
-    fetch_wait_ms: int | None = None
+    fetch_wait_ms: int
     leader_wait_seconds: float = 0.0
 
 
@@ -51,8 +50,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         options: TransportOptions = transport.options
-        if options.fetch_wait_ms is not None:
-            consumer._fetch_max_wait_ms = options.fetch_wait_ms
+        consumer._fetch_max_wait_ms = options.fetch_wait_ms
         if options.leader_wait_seconds:
             assignors = consumer._partition_assignment_strategy
             consumer._partition_assignment_strategy = [waiting(a, options.leader_wait_seconds) for a in assignors]
@@ -107,7 +105,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
         """Keep hot partitions active when their queue of batches is full: the fetch loop waits for a place anyway.
 
         Faust would take the partition out of the set it polls, and with the set empty it sleeps a whole second while
-        the few batches in the queue take milliseconds.
+        the few batches in the queue take milliseconds: 100,000 records of one partition took 23 s instead of 6 s.
         """
         if tp.topic not in self.hot:
             super().on_buffer_full(tp)

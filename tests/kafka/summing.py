@@ -1,0 +1,94 @@
+"""A tiny worker with a table: counts and sums the records of each partition, exactly once if all goes well.
+
+Run as `python -m tests.kafka.summing '{...}'` with the fields of `SumOrders`. Prints its sums as JSON while they
+change: `{"sums": {"0": [count, sum], ...}}`.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faust.types import TP
+
+from coalmine.streams.apps import batch_agent, make_app
+from coalmine.streams.batches import Batch
+from coalmine.streams.client import KafkaSettings
+from coalmine.streams.table_offsets import TableOffsets
+from coalmine.streams.worker import Work, run
+from tests.kafka.relay import Orders, say_when_ready
+
+
+@dataclass(frozen=True)
+class SumOrders(Orders):
+    """`jump_at`: once partition 0 has so many records, its position jumps 500 ahead, as if they had been dropped.
+
+    `trusting`: fold whatever comes, to show that the rule of the offsets is needed.
+    """
+
+    jump_at: int | None = None
+    trusting: bool = False
+
+
+class Sums:
+    """The sums in memory and their copy in the table."""
+
+    def __init__(self, app: Any, orders: SumOrders) -> None:
+        self.app, self.orders = app, orders
+        self.table = app.Table("sums", partitions=4)
+        self.memory: dict[int, dict[str, int]] = {}
+        self.jumped = orders.jump_at is None
+        self.offsets = TableOffsets(app, orders.source, self.restore)
+
+    def restore(self, partition: int) -> int | None:
+        record = self.table.get(str(partition))
+        self.memory[partition] = dict(record or {"next": 0, "count": 0, "sum": 0})
+        return record["next"] if record else None
+
+    async def work(self, batches: AsyncIterator[Batch]) -> None:
+        async for batch in batches:
+            self.fold(batch, batch.records if self.orders.trusting else await self.offsets.take(batch))
+            batch.ack()
+            await self.maybe_jump(batch)
+            await asyncio.sleep(self.orders.pause_ms / 1000)
+
+    def fold(self, batch: Batch, records: Sequence[Any]) -> None:
+        if not records:
+            return
+        partition = batch.tp.partition
+        old = self.memory[partition]
+        count, total = old["count"] + len(records), old["sum"] + sum(int(record.value) for record in records)
+        self.memory[partition] = {"next": records[-1].offset + 1, "count": count, "sum": total}
+        self.table[str(partition)] = self.memory[partition]
+
+    async def maybe_jump(self, batch: Batch) -> None:
+        if self.jumped or batch.tp.partition != 0 or self.memory[0]["count"] < (self.orders.jump_at or 0):
+            return
+        self.jumped = True
+        await self.app.consumer.seek_wait({TP(self.orders.source, 0): self.memory[0]["next"] + 500})
+
+    async def show(self) -> None:
+        shown = ""
+        while True:
+            line = json.dumps({"sums": {p: [m["count"], m["sum"]] for p, m in self.memory.items()}})
+            if line != shown:
+                print(line, flush=True)
+                shown = line
+            await asyncio.sleep(0.05)
+
+
+async def set_up(orders: SumOrders) -> Work:
+    kafka = KafkaSettings({"bootstrap.servers": orders.bootstrap, **orders.kafka})
+    app = make_app(orders.group, kafka, [orders.source], create_topics=True)
+    sums = Sums(app, orders)
+    batch_agent(app, orders.source, sums.work)
+    return Work(apps=[app], tasks=[say_when_ready(app, orders.source), sums.show()])
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(name)s %(levelname)s %(message)s")
+    given = SumOrders(**json.loads(sys.argv[1]))
+    run(lambda: set_up(given), watch_parent=True)
