@@ -39,7 +39,7 @@ def kill_scorer(kafka: Site, kills: int = 20) -> Report:
     rng, killed_at = random.Random(7), []
     with scene(kafka, STEADY) as live:
         begin(live)
-        live.start_load(RATE, 3600)
+        live.start_load(RATE)
         for _ in range(kills):
             catch_up(live)
             time.sleep(rng.uniform(1, 6))
@@ -68,7 +68,7 @@ def stop_scorer(kafka: Site, stops: int = 10) -> Report:
     rng, seconds, codes = random.Random(8), [], []
     with scene(kafka, STEADY) as live:
         begin(live)
-        live.start_load(RATE, 3600)
+        live.start_load(RATE)
         for _ in range(stops):
             catch_up(live)
             time.sleep(rng.uniform(1, 4))
@@ -95,7 +95,7 @@ def rebalance(kafka: Site, seconds: float = 60.0) -> Report:
     with scene(kafka, STEADY) as live:
         begin(live)
         live.add_scorer()
-        live.start_load(RATE, 3600)
+        live.start_load(RATE)
         catch_up(live)
         began = time.time()
         moves = codes = 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 from confluent_kafka import Producer
 
 from coalmine import rollout_file
@@ -25,6 +26,7 @@ from coalmine.policies import (
     initial,
 )
 from coalmine.streams.codec import decode_command, encode_command
+from coalmine.streams.messages import Heartbeat
 from coalmine.streams.topics import NamespaceTopics, tally_app_id, topic_specs
 
 from .kafka_log import Log
@@ -33,6 +35,8 @@ from .measure import OUTPUT_CONFIG, wait_for
 from .processes import Worker
 
 __all__ = ["READY_SECONDS", "Installation"]
+
+decode_beat = msgspec.json.Decoder(Heartbeat).decode
 
 READY_SECONDS = 60.0
 """Deadline for a process to say that it is ready."""
@@ -108,8 +112,13 @@ class Installation:
         return Worker(command, self.directory / f"{self.namespace}-{role}{name}.log", environment)
 
     def await_ready(self, worker: Worker) -> None:
-        """Return once a process has said that it is ready."""
-        wait_for(lambda: "ready" in worker.tail(), READY_SECONDS, "ready", {"worker": worker})
+        """Return once a process has said in a heartbeat that it holds partitions."""
+        wait_for(lambda: self._holds_partitions(worker.pid), READY_SECONDS, "ready", {"worker": worker}, 0.5)
+
+    def _holds_partitions(self, pid: int) -> bool:
+        """Tell whether a heartbeat of the process has named partitions; the id of a worker ends in its pid."""
+        beats = [decode_beat(m.value()) for batch in self.log.read(self.topics.workers) for m in batch]
+        return any(any(beat.partitions.values()) for beat in beats if str(pid) in beat.worker.split("-"))
 
     def state(self) -> State:
         """Return the fold of the control log."""
@@ -133,16 +142,6 @@ class Installation:
                     if any(isinstance(effect, Applied) for effect in effects):
                         revisions[state.revision] = Cohort(state.weight, state.attempt or 0)
         return state, revisions
-
-    def await_tally(self, worker: Worker, seconds: float) -> None:
-        """Return once the analyzer has read all outcomes."""
-        outcomes = self.plan.topics.outcomes
-        wait_for(
-            lambda: self.log.committed(self.tally_group, outcomes) == self.log.ends(outcomes),
-            seconds,
-            "the tally of all outcomes",
-            {"analyze": worker},
-        )
 
 
 def unique(name: str) -> str:

@@ -35,7 +35,7 @@ def kill_analyzer(kafka: Site, kills: int = 20) -> Report:
     rng = random.Random(9)
     with scene(kafka, STEPS) as live:
         live.installation.await_ready(live.add_scorer())
-        live.start_load(RATE, 3600)
+        live.start_load(RATE)
         live.add_analyzer()
         live.installation.start(live.canary)
         for kill in range(kills):
@@ -45,10 +45,12 @@ def kill_analyzer(kafka: Site, kills: int = 20) -> Report:
             if kill % (kills // SCORER_KILLS) == kills // SCORER_KILLS - 1:
                 live.scorers.pop().kill()
                 live.add_scorer()
-        wait_for(lambda: not live.installation.state().phase.has_attempt, CLIMB_SECONDS, "the verdict", live.alive())
+        wait_for(
+            lambda: not live.installation.state().phase.has_attempt, CLIMB_SECONDS, "the verdict", live.alive(), 0.5
+        )
         live.end_load()
         live.settle()
-        wait_for(lambda: tally_offsets(live) == live.log.ends(live.topics.outcomes), 60, "the tally", live.alive())
+        wait_for(lambda: tally_offsets(live) == live.log.ends(live.topics.outcomes), 60, "the tally", live.alive(), 0.5)
         if any(codes := live.close()):
             raise RuntimeError(f"processes ended with {codes}")
         compare_sums(report, live)

@@ -24,7 +24,9 @@ NAP = 0.0005
 class Load(msgspec.Struct, kw_only=True):
     """What to send: `rate` a second for `seconds`, or until SIGTERM; numbers begin at `first`.
 
-    Every `poison_every`-th request is one that cannot be read (0: none).
+    Every `poison_every`-th request is one that cannot be read (0: none). Of the keys one in `failing_keys` has only
+    requests that make a linear model fail (0: none). With `event_ms` event time is not real time: it begins at
+    `event_base_ms` and each request is so many ms later than the one before.
     """
 
     bootstrap: str
@@ -33,6 +35,9 @@ class Load(msgspec.Struct, kw_only=True):
     seconds: float
     first: int = 0
     poison_every: int = 0
+    failing_keys: int = 0
+    event_ms: float = 0.0
+    event_base_ms: int = 0
 
 
 class Sent(msgspec.Struct, kw_only=True):
@@ -70,7 +75,7 @@ def send(load: Load, is_wanted: Callable[[], bool]) -> Sent:
         "queue.buffering.max.messages": 500_000,
         "log_level": 0,
     })  # fmt: skip
-    traffic = Traffic()
+    traffic = Traffic(failing_keys=load.failing_keys)
     producer.list_topics(load.topic, timeout=10)  # the connection must not count as lateness of the first ones
     total = round(load.rate * load.seconds)
     late: list[float] = []
@@ -81,10 +86,7 @@ def send(load: Load, is_wanted: Callable[[], bool]) -> Sent:
         if due > sent:
             late.append(now - (t0 + sent / load.rate))
         for number in range(load.first + sent, load.first + due):
-            ts_ms = int((t0 + (number - load.first) / load.rate) * 1000)
-            is_poison = load.poison_every and number % load.poison_every == 0
-            body = poison(number // load.poison_every) if is_poison else traffic.value(number, ts_ms)
-            producer.produce(load.topic, value=body, key=traffic.key(number))
+            producer.produce(load.topic, value=body(load, traffic, number, t0), key=traffic.key(number))
         sent = max(sent, due)
         producer.poll(0)
         time.sleep(max(0.0, min(NAP, t0 + sent / load.rate - time.time())))
@@ -93,6 +95,15 @@ def send(load: Load, is_wanted: Callable[[], bool]) -> Sent:
     late.sort()
     p99 = late[int(len(late) * 0.99)] * 1e3 if late else 0.0
     return Sent(t0=t0, rate=load.rate, first=load.first, count=sent, late_p99_ms=round(p99, 3))
+
+
+def body(load: Load, traffic: Traffic, number: int, t0: float) -> bytes | None:
+    """Return the value of a request."""
+    if load.poison_every and number % load.poison_every == 0:
+        return poison(number // load.poison_every)
+    if load.event_ms:
+        return traffic.value(number, load.event_base_ms + int(number * load.event_ms))
+    return traffic.value(number, int((t0 + (number - load.first) / load.rate) * 1000))
 
 
 if __name__ == "__main__":

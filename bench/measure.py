@@ -77,15 +77,20 @@ class Figures:
     verdict: Verdict
 
 
-def wait_for(fact: Callable[[], bool], seconds: float, what: str, workers: Mapping[str, Worker]) -> None:
-    """Wait until `fact()`; raise TimeoutError after `seconds`, and RuntimeError when a worker ends meanwhile."""
+def wait_for(
+    fact: Callable[[], bool], seconds: float, what: str, workers: Mapping[str, Worker], glance: float = GLANCE
+) -> None:
+    """Wait until `fact()`, looking every `glance` seconds.
+
+    Raises TimeoutError after `seconds`, and RuntimeError when a worker ends meanwhile.
+    """
     deadline = time.monotonic() + seconds
     while not fact():
         for worker in workers.values():
             worker.assert_alive()
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds} s")
-        time.sleep(GLANCE)
+        time.sleep(glance)
 
 
 def measure(log: Log, run: Run, requests: str, events: int, broker_pid: int | None) -> Figures:

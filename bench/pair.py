@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from coalmine.models import Feature, OutputKind, pack
+from coalmine.models import Feature, Linear, OutputKind, pack
 
 from .traffic import FEATURES
 
@@ -32,11 +32,17 @@ def pack_pair(directory: Path) -> tuple[Path, Path]:
 
 
 def pack_twins(directory: Path) -> tuple[Path, Path]:
-    """Write the same model twice, as stable and canary: whatever differs between them is chance."""
-    return write(train(1), directory / "stable", "1"), write(train(1), directory / "canary", "2")
+    """Write one linear model twice: whatever differs between the two is chance.
+
+    It answers with a weighted sum, which overflows for the requests that `Traffic` makes fail.
+    """
+    weights = np.random.default_rng(0).normal(size=len(FEATURES)) + 5.0
+    model = Linear(logit=False, intercept=0.0, weights=dict(zip(FEATURES, weights.tolist(), strict=True)))
+    kind = OutputKind.NUMBER
+    return write(model, directory / "one", "1", kind), write(model, directory / "two", "2", kind)
 
 
-def write(model: LogisticRegression, directory: Path, version: str) -> Path:
+def write(model: object, directory: Path, version: str, output: OutputKind = OutputKind.PROBABILITY) -> Path:
     golden = np.random.default_rng(3).normal(size=(GOLDEN_ROWS, len(FEATURES)))
     pack(
         model,
@@ -44,7 +50,7 @@ def write(model: LogisticRegression, directory: Path, version: str) -> Path:
         name="bench",
         version=version,
         features=[Feature(name=name) for name in FEATURES],
-        output=OutputKind.PROBABILITY,
+        output=output,
         golden=[tuple(row) for row in golden.tolist()],
     )
     return directory

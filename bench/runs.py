@@ -110,9 +110,13 @@ class CoalmineRun:
         installation.create_topics()
         installation.start(self.models[1])
         installation.enter_first_step()
-        self.analyzer = installation.worker("analyze")
-        installation.await_ready(self.analyzer)
-        return {"score": installation.worker("score"), "analyze": self.analyzer}
+        analyzer = installation.worker("analyze")
+        try:
+            installation.await_ready(analyzer)
+        except BaseException:
+            analyzer.stop()
+            raise
+        return {"score": installation.worker("score"), "analyze": analyzer}
 
     def is_done(self) -> bool:
         """Tell whether the analyzer has read all outcomes."""

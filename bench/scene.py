@@ -1,10 +1,10 @@
 """A live installation under load, for proofs that hurt it: scoring workers, an analyzer, traffic, and what is left."""
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 
@@ -23,6 +23,16 @@ __all__ = ["PARTITIONS", "Scene", "scene"]
 
 PARTITIONS = 4
 
+LONG = 86_400.0
+"""Seconds of a load that nobody ends."""
+
+QUIET = """\
+  every: 1s
+  deadline: 48h
+  checks:
+    errors: {metric: error_rate, margin: 2pp}"""
+"""An analysis that no noise of a busy machine trips."""
+
 SETTLE_SECONDS = 60.0
 """Deadline for the workers to answer what is left once the load has ended."""
 
@@ -33,11 +43,10 @@ class Scene:
     `scorers` and `analyzers` are the processes that should be running now.
     """
 
-    def __init__(self, kafka: Site, folder: Path, steps: str, checks: str = "") -> None:
+    def __init__(self, kafka: Site, folder: Path, models: tuple[Path, Path], text: str) -> None:
         self.kafka, self.folder, self.log = kafka, folder, Log(kafka.bootstrap)
-        self.stable, self.canary = pack_pair(folder / "models")
+        self.stable, self.canary = models
         namespace = unique("n")
-        text = rollout_text(self.stable, steps, checks)
         self.installation = Installation(self.log, namespace, text, folder, PARTITIONS)
         self.installation.create_topics()
         self.topics = self.installation.plan.topics
@@ -61,11 +70,9 @@ class Scene:
         self.analyzers.append(worker)
         return worker
 
-    def start_load(self, rate: float, seconds: float, poison_every: int = 0) -> Worker:
-        """Start open-loop traffic in a process of its own; the numbers go on where the last load ended."""
-        first = self.log.count(self.topics.requests)
-        load = Load(bootstrap=self.kafka.bootstrap, topic=self.topics.requests, rate=rate, seconds=seconds,
-                    first=first, poison_every=poison_every)  # fmt: skip
+    def start_load(self, rate: float, **options: Any) -> Worker:
+        """Start open-loop traffic in a process of its own, until `end_load`; `options` are fields of `Load`."""
+        load = Load(bootstrap=self.kafka.bootstrap, topic=self.topics.requests, rate=rate, seconds=LONG, **options)
         output = self.folder / f"load-{len(self.loads)}"
         worker = Worker(python("bench.load", msgspec.json.encode(load).decode()), output)
         self.loads.append(worker)
@@ -77,10 +84,6 @@ class Scene:
         if code := load.stop():
             raise RuntimeError(f"the load ended with {code}:\n{load.tail()}")
         return msgspec.json.decode(load.output.read_bytes(), type=Sent)
-
-    def await_answers(self, more_than: int, seconds: float = SETTLE_SECONDS) -> None:
-        """Return once the predictions topic holds more than `more_than` records."""
-        wait_for(lambda: self.log.count(self.topics.predictions) > more_than, seconds, "an answer", self.alive())
 
     def settle(self) -> None:
         """Return once all requests were answered and their offsets committed."""
@@ -109,18 +112,24 @@ class Scene:
 
 
 @contextmanager
-def scene(kafka: Site, steps: str, checks: str = "") -> Iterator[Scene]:
-    """Give a scene with its topics made and nothing running; end all its processes afterwards."""
+def scene(
+    kafka: Site, steps: str, analysis: str = QUIET, pack: Callable[[Path], tuple[Path, Path]] = pack_pair
+) -> Iterator[Scene]:
+    """Give a scene with its topics made and nothing running; end all its processes afterwards.
+
+    `steps` and `analysis` are these parts of the rollout file; `pack` writes its two models.
+    """
     with TemporaryDirectory(prefix="coalmine-scene-") as folder:
-        made = Scene(kafka, Path(folder), steps, checks)
+        models = pack(Path(folder) / "models")
+        made = Scene(kafka, Path(folder), models, rollout_text(models[0], steps, analysis))
         try:
             yield made
         finally:
             made.close()
 
 
-def rollout_text(stable: Path, steps: str, checks: str) -> str:
-    """Return a rollout file with the given steps; checks that no noise of a busy machine trips."""
+def rollout_text(stable: Path, steps: str, analysis: str) -> str:
+    """Return a rollout file."""
     return f"""\
 apiVersion: coalmine.dev/v1
 kind: Rollout
@@ -130,14 +139,5 @@ canary_timeout: 5s
 steps:
 {steps}
 analysis:
-  every: 1s
-  deadline: 48h
-  checks:
-    errors: {{metric: error_rate, margin: 2pp}}
-{checks}
+{analysis}
 """
-
-
-def nap_until(moment: float) -> None:
-    """Sleep until `time.time()` is `moment`."""
-    time.sleep(max(0.0, moment - time.time()))

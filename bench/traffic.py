@@ -2,7 +2,7 @@
 
 import random
 
-__all__ = ["FEATURES", "KEYS", "Traffic"]
+__all__ = ["FEATURES", "KEYS", "Traffic", "number_of"]
 
 FEATURES = tuple(f"f{i:02d}" for i in range(20))
 """Names of the features of the benchmark's models, in manifest order."""
@@ -17,11 +17,20 @@ ID_DIGITS = 9
 """Digits of a request id, so that every request is equally long."""
 
 
-class Traffic:
-    """Requests by number: the same number is the same request, whoever sends it."""
+OVERFLOW = b"1.7e308"
+"""A feature that makes a weighted sum infinite, which no model may publish: a fault of whichever model answers."""
 
-    def __init__(self, seed: int = 1) -> None:
+
+class Traffic:
+    """Requests by number: the same number is the same request, whoever sends it.
+
+    With `failing_keys` every request of one key in so many is one that no linear model can answer: the same faults
+    for every model, clustered by key as real ones are.
+    """
+
+    def __init__(self, seed: int = 1, failing_keys: int = 0) -> None:
         rng = random.Random(seed)
+        self._failing_keys = failing_keys
         self._features = [
             ",".join(f'"{name}":{rng.gauss(0, 1):.5f}' for name in FEATURES).encode() for _ in range(POOL)
         ]
@@ -33,12 +42,10 @@ class Traffic:
 
     def value(self, number: int, ts_ms: int) -> bytes:
         """Return the body of a request with event time `ts_ms`."""
-        return b'{"id":"r%09d","key":"%s","ts":%d,"features":{%s}}' % (
-            number,
-            self.key(number),
-            ts_ms,
-            self._features[number % POOL],
-        )
+        key, features = self.key(number), self._features[number % POOL]
+        if self._failing_keys and int(key[1:]) % self._failing_keys == 0:
+            features = b'"f00":' + OVERFLOW + features[features.index(b",") :]
+        return b'{"id":"r%09d","key":"%s","ts":%d,"features":{%s}}' % (number, key, ts_ms, features)
 
 
 def number_of(identity: str) -> int:
