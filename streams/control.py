@@ -104,8 +104,9 @@ class ControlFold:
 def check_append_time(kafka: KafkaSettings, topic: str) -> None:
     """Raise BrokerError unless the broker stamps the records of `topic` itself; else writers could set the clock."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
+    admin = AdminClient(kafka.admin())
     try:
-        settings = AdminClient(kafka.admin()).describe_configs([resource])[resource].result(ANSWER_SECONDS)
+        settings = admin.describe_configs([resource])[resource].result(ANSWER_SECONDS)
     except KafkaException as error:
         raise BrokerError(f"Kafka does not tell the settings of {topic}: {error.args[0].str()}") from error
     found = settings["message.timestamp.type"].value
