@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -27,7 +27,7 @@ from coalmine.errors import BrokerError
 from coalmine.policies import Plan
 
 from .client import KafkaSettings
-from .reading import client_settings
+from .reading import client_settings, partition_counts
 from .topics import NamespaceTopics, TopicSpec, topic_specs
 
 __all__ = ["Action", "Admin", "Change", "Found", "compare", "specs_for"]
@@ -117,24 +117,19 @@ class Admin:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self.address = kafka.bootstrap
-        self._client = AdminClient(client_settings(kafka.reader()))
+        self._faults: list[KafkaError] = []
+        self._client = AdminClient(client_settings(kafka.reader(), self._faults.append))
 
     def find(self, names: Iterable[str]) -> dict[str, Found]:
         """Return those of `names` that exist, as they are."""
-        try:
-            topics = self._client.list_topics(timeout=ADMIN_SECONDS).topics
-        except KafkaException as error:
-            raise BrokerError(
-                f"no Kafka answers at {self.address} ({error.args[0].str()}); "
-                "start it, or name another one with --bootstrap-server"
-            ) from error
+        topics = partition_counts(self._client, self.address, self._faults)
         present = [name for name in names if name in topics]
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in present]
         described = self._client.describe_configs(resources) if resources else {}
         configs = {resource.name: answered(future) for resource, future in described.items()}
         return {
             name: Found(
-                partitions=len(topics[name].partitions),
+                partitions=topics[name],
                 config={key: entry.value for key, entry in configs[name].items() if entry.value is not None},
             )
             for name in present

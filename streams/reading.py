@@ -5,7 +5,7 @@ broker, which answers no lookups by time.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -14,10 +14,12 @@ from coalmine.errors import BrokerError
 
 from .client import KafkaSettings
 
-__all__ = ["Reader", "client_settings", "offset_of"]
+__all__ = ["Reader", "client_settings", "offset_of", "partition_counts"]
 
 CONNECT_SECONDS = 5.0
-"""How long a person waits to hear that no broker answers."""
+"""How long a silent broker is waited for. One that refuses the connection is reported after a second."""
+
+TRY_SECONDS = 1.0
 
 STALL_SECONDS = 15.0
 """Silence in the middle of a range after which the broker counts as gone."""
@@ -28,9 +30,13 @@ WINDOW = 500
 BATCH = 1_000
 
 
-def client_settings(properties: Mapping[str, str]) -> dict[str, Any]:
-    """Return the properties of a short-lived client: silent, because what goes wrong is raised."""
-    return {**properties, "log_level": 0, "error_cb": lambda _: None, "allow.auto.create.topics": False}
+def ignore(_: KafkaError) -> None:
+    """Take note of nothing: what matters is raised by the call that fails."""
+
+
+def client_settings(properties: Mapping[str, str], on_fault: Callable[[KafkaError], None] = ignore) -> dict[str, Any]:
+    """Return the properties of a short-lived client that writes nothing on its own; faults go to `on_fault`."""
+    return {**properties, "log_level": 0, "error_cb": on_fault, "allow.auto.create.topics": False}
 
 
 class Reader:
@@ -46,8 +52,9 @@ class Reader:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self.address = kafka.bootstrap
+        self._faults: list[KafkaError] = []
         settings = {
-            **client_settings(kafka.reader()),
+            **client_settings(kafka.reader(), self._faults.append),
             "group.id": "coalmine.operator",  # never joined: partitions are assigned by hand
             "enable.auto.commit": False,
             "enable.partition.eof": True,
@@ -65,18 +72,14 @@ class Reader:
 
     def topics(self) -> dict[str, int]:
         """Return every topic of the cluster with its partition count."""
-        try:
-            found = self._consumer.list_topics(timeout=CONNECT_SECONDS).topics
-        except KafkaException as error:
-            raise self.unreachable(error) from error
-        return {name: len(topic.partitions) for name, topic in found.items()}
+        return partition_counts(self._consumer, self.address, self._faults)
 
     def bounds(self, topic: str) -> tuple[int, int]:
         """Return the first offset that is kept and the one after the last."""
         try:
             low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=CONNECT_SECONDS)
         except KafkaException as error:
-            raise self.unreachable(error) from error
+            raise unreachable(self.address, error.args[0]) from error
         return low, high
 
     def read(self, topic: str, start: int, end: int) -> list[Message]:
@@ -120,12 +123,28 @@ class Reader:
             return True
         raise BrokerError(f"{self.address}: {error.str()}")
 
-    def unreachable(self, error: KafkaException) -> BrokerError:
-        """Return the error for a broker that does not answer."""
-        return BrokerError(
-            f"no Kafka answers at {self.address} ({error.args[0].str()}); "
-            "start it, or name another one with --bootstrap-server"
-        )
+
+def partition_counts(client: Any, address: str, faults: Sequence[KafkaError]) -> dict[str, int]:
+    """Return every topic of the cluster with its partition count; `client` reports faults to `faults` when polled.
+
+    Raises BrokerError when no broker answers: at once when all refuse, else after `CONNECT_SECONDS`.
+    """
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            topics = client.list_topics(timeout=TRY_SECONDS).topics
+            return {name: len(topic.partitions) for name, topic in topics.items()}
+        except KafkaException as error:
+            client.poll(0)
+            if any(fault.code() == KafkaError._ALL_BROKERS_DOWN for fault in faults) or time.monotonic() > deadline:
+                raise unreachable(address, error.args[0]) from error
+
+
+def unreachable(address: str, error: KafkaError) -> BrokerError:
+    """Return the error for a broker that does not answer."""
+    return BrokerError(
+        f"no Kafka answers at {address} ({error.str()}); start it, or name another one with --bootstrap-server"
+    )
 
 
 def offset_of(message: Message) -> int:

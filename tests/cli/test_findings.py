@@ -1,0 +1,86 @@
+"""`explain`: what a check has seen and needs, and what the rollout waits for."""
+
+from datetime import timedelta
+
+from coalmine.cli.findings import explain
+from tests.cli.records import NOW, PLAN, errors, look, slow, view
+
+SITUATION = """\
+flights: ▶ progressing at 25 %, step 2 of 3
+step 2 of 3: the canary gets 25 %
+look 12 at 12:04:58: undecided, decided: hold - errors has not passed
+  evidence: partition 3 is late
+it waits for:
+  - the hold of the step: 5m of 10m left
+  - samples: 120 of 200, about 3m20s at the pace so far
+  - check errors: not yet shown to be within 1 pp"""
+
+ERRORS = """\
+errors (guardrail): … inconclusive
+  not yet shown to be within 1 pp
+  canary: 2 of 400 rows failed (0.5 %)
+  stable: 10 of 4,000 rows failed (0.25 %)
+  difference: +0.25 pp, between -0.40 pp and +1.20 pp
+  to go up: e-value 4.5 of 20 [##########..........] that it is not worse by 1 pp
+  to roll back: e-value 0.67 of 20 [....................] that it is worse (counts 50 % of the decision)"""
+
+SLOW = """\
+slow (signal): ✔ pass
+  not worse by 4 pp
+  canary: 8 of 80 calls took longer than 50 ms (10 %)
+  stable: 9 of 90 calls took longer than 50 ms (10 %)
+  difference: +0.00 pp
+  to go up: e-value 55 of 20 [####################] that it is not worse by 4 pp
+  to roll back: e-value 0.37 of 20 [....................] that it is worse by more than 1 pp\
+ (counts 50 % of the decision)"""
+
+
+def test_the_whole_explanation_is_situation_and_every_check() -> None:
+    text = explain(view(), look(missing=["partition 3 is late"]), PLAN, NOW)
+
+    assert text == f"{SITUATION}\n\n{ERRORS}\n\n{SLOW}"
+
+
+def test_one_check_can_be_explained_alone() -> None:
+    assert explain(view(), look(), PLAN, NOW, "slow") == SLOW
+
+
+def test_a_hold_that_is_over_is_not_waited_for() -> None:
+    text = explain(view(), look(), PLAN, NOW + timedelta(minutes=10))
+
+    assert "hold of the step" not in text
+
+
+def test_a_check_that_only_signals_blocks_nothing() -> None:
+    waiting = slow()
+    waiting.status = "inconclusive"
+    passed = errors()
+    passed.status = "pass"
+
+    assert "- check" not in explain(view(findings=[passed, waiting]), None, PLAN, NOW)
+
+
+def test_a_paused_rollout_waits_for_a_person_and_says_what_to_type() -> None:
+    text = explain(view(phase="paused"), None, PLAN, NOW)
+
+    assert "- a person: `coalmine resume flights` or `coalmine rollback flights`" in text
+
+
+def test_a_look_of_an_earlier_attempt_explains_nothing() -> None:
+    assert "look 12" not in explain(view(), look(attempt=3), PLAN, NOW)
+
+
+def test_without_findings_it_says_so() -> None:
+    text = explain(view(findings=[], step=None, phase="pending"), None, None, NOW)
+
+    assert text.endswith("No check has been evaluated in this attempt yet.")
+
+
+def test_a_check_without_data_invents_no_rate() -> None:
+    bare = errors()
+    bare.n, bare.values, bare.estimate, bare.log_e_rollback = {}, {}, None, None
+
+    text = explain(view(findings=[bare]), None, PLAN, NOW, "errors")
+
+    assert "canary: no rows yet" in text
+    assert "to roll back: e-value unknown" in text
