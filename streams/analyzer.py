@@ -66,8 +66,8 @@ class Analyzer:
             for plan in plans
         ]  # fmt: skip
         template = Heartbeat(
-            worker=f"{socket.gethostname()}-analyze-{os.getpid()}", host=socket.gethostname(), version=__version__, role="analyze", time="",
-            control_offset=-1,
+            worker=f"{socket.gethostname()}-analyze-{os.getpid()}", host=socket.gethostname(), version=__version__,
+            role="analyze", time="", control_offset=-1,
         )  # fmt: skip
         self.pulse = Pulse(self.send_heartbeat, self.describe, template)
 

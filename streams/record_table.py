@@ -13,7 +13,7 @@ class RecordTable:
     """The records of a table by key, both bytes on the wire; what a process holds are those of its partitions."""
 
     def __init__(self, app: Any, name: str) -> None:
-        self._table = app.Table(name, key_serializer="raw", value_serializer="raw", key_type=bytes, value_type=bytes)
+        self._table = app.Table(name, key_type=bytes, value_type=bytes)
 
     def get(self, key: str) -> bytes | None:
         """Return the value at `key`, None without one."""
