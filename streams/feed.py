@@ -9,7 +9,7 @@ from itertools import islice
 from .client import KafkaSettings
 from .producer import Producer
 
-__all__ = ["Feed"]
+__all__ = ["Feed", "Record"]
 
 LINGER_MS = 100
 """Wait for company in a batch, in ms: the demo's broker slows down by the number of batches it keeps."""

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 
@@ -17,22 +17,22 @@ from rich.console import Console
 
 from coalmine.cli.exits import Exit
 from coalmine.errors import CoalmineError, ConfigError
-from coalmine.policies import At, ModelRef, Phase, Start
+from coalmine.policies import At, ModelRef, Phase, Plan, Start
 from coalmine.settings import load_settings
-from coalmine.streams.feed import Feed
+from coalmine.streams.feed import Feed, Record
 from coalmine.streams.operator import Operator
 from coalmine.streams.watch import Watch
 
-from .flights import STREAM_START, Flights
+from .flights import STREAM_START, Flights, departures
 from .flights import load as load_flights
-from .scenario import scenario_named
+from .scenario import Scenario, scenario_named
 from .screen import Lines, LiveView, Screen
 from .stage import Stage, stage
 from .story import Story
 from .summary import Ending, summary
-from .traffic import requests
+from .traffic import request_of
 
-__all__ = ["EMBEDDED_RATE", "RATE", "Performance", "perform"]
+__all__ = ["EMBEDDED_RATE", "RATE", "Performance", "perform", "play_out"]
 
 RATE = 500.0
 """Requests a second at normal speed: half a day of departures."""
@@ -58,6 +58,9 @@ STRAY_SECONDS = 0.3
 WIDE = 110
 """Columns where there is no terminal."""
 
+ScreenFor = Callable[[Plan, Story, Callable[[], int]], Screen]
+"""Makes the screen of a play from its plan, its story, and the count of requests sent so far."""
+
 
 def perform(name: str, speed: float, bootstrap: str | None) -> int:
     """Play a scenario and return the exit code: 0 when it ended as written and every request was answered once.
@@ -70,24 +73,31 @@ def perform(name: str, speed: float, bootstrap: str | None) -> int:
     if bootstrap is None and rate > EMBEDDED_RATE:
         highest = EMBEDDED_RATE / RATE
         raise ConfigError(f"the embedded broker bears speed {highest:g}; for more name a Kafka by --bootstrap-server")
-    settings = load_settings(kafka={"bootstrap.servers": bootstrap}) if bootstrap else None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(width=None if Console().is_terminal else WIDE)
+
+    def screen_for(plan: Plan, story: Story, asked: Callable[[], int]) -> Screen:
+        return LiveView(console, scenario, story, plan, asked) if console.is_terminal else Lines(console, story)
+
+    ending = play_out(scenario, rate, bootstrap, screen_for)
+    console.print(summary(ending), highlight=False)
+    if ending.story.phase not in (Phase.PROMOTED, Phase.ROLLED_BACK):
+        return Exit.TIMED_OUT
+    return Exit.DONE if ending.as_written and ending.exactly_once else Exit.FAILED
+
+
+def play_out(scenario: Scenario, rate: float, bootstrap: str | None, screen_for: ScreenFor) -> Ending:
+    """Play a scenario at `rate` requests a second from the first to the last request and return how it ended."""
+    settings = load_settings(kafka={"bootstrap.servers": bootstrap}) if bootstrap else None
     began, began_ms = time.monotonic(), round(time.time() * 1000)
     with stage(scenario.file, settings) as set_up:
         story = Story(set_up.plan.name, set_up.namespace, set_up.plan.topics)
         performance = Performance(set_up, story, rate, began)
-        asked = performance.asked
-        live = LiveView(console, scenario, story, set_up.plan, lambda: len(asked))
-        with live if console.is_terminal else Lines(console, story) as screen:
+        with screen_for(set_up.plan, story, lambda: len(performance.asked)) as screen:
             performance.run(screen)
-        ending = Ending(
-            scenario=scenario, story=story, asked=frozenset(asked), began_ms=began_ms, bootstrap=bootstrap or ""
-        )
-        console.print(summary(ending), highlight=False)
-    if ending.story.phase not in (Phase.PROMOTED, Phase.ROLLED_BACK):
-        return Exit.TIMED_OUT
-    return Exit.DONE if ending.as_written and ending.exactly_once else Exit.FAILED
+    return Ending(
+        scenario=scenario, story=story, asked=frozenset(performance.asked), began_ms=began_ms, bootstrap=bootstrap or ""
+    )
 
 
 class Performance:
@@ -126,9 +136,14 @@ class Performance:
 
     def _send(self, flights: Flights) -> None:
         try:
-            self._feed.run(requests(flights.between(STREAM_START)), self._enough)
+            self._feed.run(self._departing(flights.between(STREAM_START)), self._enough)
         except CoalmineError as error:
             self._feed_error = error
+
+    def _departing(self, flights: Flights) -> Iterator[Record]:
+        for departure in departures(flights):
+            self._story.departed_ms = departure.ts
+            yield request_of(departure)
 
     def _start(self, canary: ModelRef) -> None:
         """Publish `start` as an operator would."""

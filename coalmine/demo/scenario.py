@@ -31,19 +31,19 @@ SCENARIOS = {
     for scenario in (
         Scenario(
             name="clean",
-            about="a good canary, a little better than stable: it is ramped up and promoted",
+            about="a good canary is ramped up and promoted",
             weights=(10, 25, 50),
             end=Phase.PROMOTED,
         ),
         Scenario(
             name="crash",
-            about="a canary that raises for aircraft it never saw: it is rolled back, stable answers for it",
+            about="a canary that raises is rolled back; stable answers every request",
             weights=(10,),
             end=Phase.ROLLED_BACK,
         ),
         Scenario(
             name="slow",
-            about="a canary that takes 15 ms where 5 ms were promised: it is rolled back",
+            about="a canary that takes too long is rolled back",
             weights=(10,),
             end=Phase.ROLLED_BACK,
         ),

@@ -9,7 +9,6 @@ from rich.live import Live
 from rich.text import Text
 
 from coalmine.cli.view import rates, render
-from coalmine.cli.words import weight
 from coalmine.policies import Plan
 from coalmine.streams.messages import RolloutView
 
@@ -59,10 +58,9 @@ def frame(
     scenario: Scenario, story: Story, plan: Plan, seconds: float, asked: int, doing: str, before: RolloutView | None
 ) -> RenderableType:
     """Return the whole live view; `before` is an older view of the rollout, for its requests a second."""
-    look = max(story.looks.values(), key=lambda look: look.now_ms, default=None)
     title = Text.assemble(
         ("coalmine demo ", "bold"), (scenario.name, "bold cyan"), f"  {seconds:4.0f} s",
-        ("  flights of " + event_time(look.now_ms) if look else "", "dim"),
+        (f"  flights of {event_time(story.departed_ms)}" if story.departed_ms else "", "dim"),
     )  # fmt: skip
     parts: list[RenderableType] = [title, Text(scenario.about, "dim"), Text()]
     view = story.view
@@ -137,9 +135,7 @@ class Lines:
 
 
 def move_words(move: Move) -> str:
-    """Return a move on one line: who, what, why."""
-    by = move.command.issued_by or "somebody"
-    why = f": {move.command.reason}" if move.command.reason else ""
-    return (
-        f"{by}: {move.command.verb().replace('_', ' ')}, canary gets {weight(move.state.weight)} ({move.message}){why}"
-    )
+    """Return a move on one line: what, who, why (a rollback tells why by itself)."""
+    by, reason = move.command.issued_by or "somebody", move.command.reason
+    why = f": {reason}" if reason and reason not in move.message else ""
+    return f"{move.message} ({by}{why})"

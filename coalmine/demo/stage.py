@@ -25,7 +25,7 @@ from coalmine.settings import Settings
 from coalmine.streams.admin import Admin, compare
 from coalmine.streams.client import KafkaSettings
 from coalmine.streams.embedded import EmbeddedBroker
-from coalmine.streams.topics import NamespaceTopics, topic_specs
+from coalmine.streams.topics import NamespaceTopics, TopicSpec, topic_specs
 
 from .flights.train import SHIPPED, provide
 
@@ -162,7 +162,7 @@ def stage(scenario: Path, settings: Settings | None) -> Iterator[Stage]:
             namespace = NamespaceTopics(f"demo-{uuid.uuid4().hex[:8]}")
             plan = replace(plan, topics=Topics.of(namespace.namespace))  # no earlier play wrote to these
             kafka = KafkaSettings(settings.kafka)
-            Admin(kafka).apply(compare(topic_specs(namespace, [plan], PARTITIONS), {}, frozenset()))
+            create_topics(Admin(kafka), topic_specs(namespace, [plan], PARTITIONS))
         text = write(plan)
         (folder / "flights.yaml").write_text(text)
         set_up = Stage(folder, kafka, namespace, plan, file_digest(text.encode()), broker)
@@ -170,6 +170,12 @@ def stage(scenario: Path, settings: Settings | None) -> Iterator[Stage]:
         undone.callback(set_up.drop_curtain)
         set_up.raise_curtain()
         yield set_up
+
+
+def create_topics(admin: Admin, specs: list[TopicSpec]) -> None:
+    """Create topics on a real Kafka."""
+    found = admin.find([spec.name for spec in specs])
+    admin.apply(compare(specs, found, frozenset()))
 
 
 def settings_file(stage: Stage) -> str:

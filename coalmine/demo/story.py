@@ -11,6 +11,7 @@ from coalmine.policies import Applied, At, Command, Phase, State, Topics
 from coalmine.streams.codec import decoder
 from coalmine.streams.messages import ErrorRecord, Event, Heartbeat, Look, Prediction, RolloutView
 from coalmine.streams.picture import Picture
+from coalmine.streams.reader import LogRecord
 from coalmine.streams.topics import NamespaceTopics
 
 __all__ = ["Answers", "Move", "Story"]
@@ -18,9 +19,13 @@ __all__ = ["Answers", "Move", "Story"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """A command that was applied: when by the wall (epoch ms), the state after it, and what it did in words."""
+    """A command that was applied: when by the wall and by the flights (epoch ms), the state after it, and what it did.
+
+    `event_ms` is the departure that was sent last when the command was seen, None before the first.
+    """
 
     wall_ms: int
+    event_ms: int | None
     command: Command
     state: State
     message: str
@@ -52,7 +57,7 @@ class Answers:
 
 
 class Story:
-    """The records of one rollout so far, folded."""
+    """The records of one rollout so far, folded. `departed_ms` (epoch ms) is told by who sends the flights."""
 
     def __init__(self, rollout: str, namespace: NamespaceTopics, topics: Topics) -> None:
         self.rollout = rollout
@@ -63,6 +68,7 @@ class Story:
         self.events: list[Event] = []
         self.moves: list[Move] = []
         self.looks: dict[tuple[int, int], Look] = {}
+        self.departed_ms: int | None = None
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -129,10 +135,12 @@ class Story:
             self.picture.heartbeats[beat.worker] = beat
 
     def _take_command(self, at: At, value: bytes) -> None:
-        answer = self.picture.log.take(value, at)
-        if isinstance(answer.effect, Applied) and answer.command is not None and answer.state is not None:
-            message = answer.effect.message
-            self.moves.append(Move(wall_ms=at.ms, command=answer.command, state=answer.state, message=message))
+        folded = self.picture.fold(LogRecord(at.offset, at.ms, True, None, value, ()))
+        [effect] = folded.effects or [None]
+        if isinstance(effect, Applied) and folded.command is not None and folded.after is not None:
+            move = Move(wall_ms=at.ms, event_ms=self.departed_ms, command=folded.command, state=folded.after,
+                        message=effect.message)  # fmt: skip
+            self.moves.append(move)
 
 
 def answer_in(value: bytes) -> Prediction | ErrorRecord:

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from coalmine.cli.words import phase, weight
+from coalmine.cli.words import phase, status, weight
 from coalmine.policies import Phase, Start
 
 from .scenario import SCENARIOS, Scenario
@@ -61,8 +61,8 @@ class Ending:
 def summary(ending: Ending) -> RenderableType:
     """Return the summary of a play."""
     return Group(
-        headline(ending), Text(), decisions(ending), Text(), *map(Text, answer_lines(ending)), Text(),
-        *map(Text, next_lines(ending)),
+        headline(ending), Text(), decisions(ending), *map(Text, finding_lines(ending)), Text(),
+        *map(Text, answer_lines(ending)), Text(), *map(Text, next_lines(ending)),
     )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def decisions(ending: Ending) -> Table:
         look = ending.story.look_of(move)
         table.add_row(
             f"{(move.wall_ms - ending.began_ms) / 1000:.1f} s",
-            event_time(look.now_ms if look else None),
+            event_time(look.now_ms if look else move.event_ms),
             "100 %" if move.state.phase is Phase.PROMOTED else weight(move.state.weight),
             why(move),
         )
@@ -111,8 +111,19 @@ def why(move: Move) -> Text:
         ref = move.command.canary
         return Text(f"{move.command.issued_by} started canary {ref.name} {ref.version} ({ref.uri})")
     words, colour = phase(move.state.phase.value)
-    line = Text(words + " ", colour) if move.state.phase in (Phase.PROMOTED, Phase.ROLLED_BACK) else Text()
-    return line.append(move.command.reason or move.message, "default")
+    line = Text()
+    if move.state.phase in (Phase.PROMOTED, Phase.ROLLED_BACK):
+        line.append(f"{words}: ", colour)
+    return line.append(move.command.reason or move.message)
+
+
+def finding_lines(ending: Ending) -> Iterator[str]:
+    """Yield what each check said at the look that ended the attempt; nothing without such a look."""
+    last = ending.story.look_of(ending.story.moves[-1]) if ending.story.moves else None
+    if last is None:
+        return
+    yield f"\nThe last of {last.look:,} looks:"
+    yield from (f"  {finding.check} {status(finding.status)[0]}: {finding.reason}" for finding in last.findings)
 
 
 def answer_lines(ending: Ending) -> Iterator[str]:

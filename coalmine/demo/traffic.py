@@ -8,31 +8,24 @@ from itertools import count
 
 from coalmine.streams.codec import encode
 
-from .flights import STREAM_START, Departure, Flights, departures, load
+from .flights import STREAM_START, Departure, departures, load
 
-__all__ = ["main", "requests"]
-
-
-def requests(flights: Flights, suffix: str = "") -> Iterator[tuple[str, bytes, bytes]]:
-    """Yield id, key (the tail number) and value of a request for each flight, in order of departure.
-
-    `suffix` makes the ids of another round through the same flights different.
-    """
-    for departure in departures(flights):
-        id_ = departure.id + suffix
-        yield id_, departure.key.encode(), encode(body(departure, id_))
+__all__ = ["main", "request_of"]
 
 
-def body(departure: Departure, id_: str) -> dict[str, object]:
-    """Return the request as it stands on the wire."""
-    return {"id": id_, "ts": departure.ts, "features": departure.features, "segment": departure.segment}
+def request_of(departure: Departure, suffix: str = "") -> tuple[str, bytes, bytes]:
+    """Return id, key (the tail number) and value of the request of a departure; `suffix` is added to its id."""
+    id_ = departure.id + suffix
+    body = {"id": id_, "ts": departure.ts, "features": departure.features, "segment": departure.segment}
+    return id_, departure.key.encode(), encode(body)
 
 
 def rounds() -> Iterator[tuple[str, bytes, bytes]]:
     """Yield the departures of spring 2013 over and over; ids of every round but the first end in its number."""
     flights = load().between(STREAM_START)
     for number in count():
-        yield from requests(flights, f"#{number}" if number else "")
+        suffix = f"#{number}" if number else ""
+        yield from (request_of(departure, suffix) for departure in departures(flights))
 
 
 def main() -> None:
