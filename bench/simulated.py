@@ -33,7 +33,7 @@ from coalmine.policies import (
     look,
 )
 
-__all__ = ["RAMP", "World", "attempt", "plan_for"]
+__all__ = ["RAMP", "World", "attempt", "cuts", "frozen_of", "plan_for"]
 
 SLOW_MS = 50.0
 FAST_BUCKET, SLOW_BUCKET = 450, 600
@@ -92,8 +92,16 @@ def plan_for(world: World, ramp: tuple[tuple[float, int], ...] = RAMP) -> Plan:
 
 def attempt(world: World, plan: Plan, seed: int, ramp: tuple[tuple[float, int], ...] = RAMP) -> Iterator[Judgement]:
     """Yield the judgement of every look of one attempt that climbs the ramp by the clock."""
-    rng = np.random.default_rng((seed, 20130101))
-    frozen = FrozenNumbers(
+    memory = Memory.empty(plan, frozen_of(world))
+    for cut, state in cuts(world, plan, seed, ramp):
+        judgement = look(memory, cut, state)
+        memory = judgement.memory
+        yield judgement
+
+
+def frozen_of(world: World) -> FrozenNumbers:
+    """Return the numbers that stable's history would have given."""
+    return FrozenNumbers(
         rows=5_000,
         calls=500,
         error_rate=world.row_fault,
@@ -101,8 +109,14 @@ def attempt(world: World, plan: Plan, seed: int, ramp: tuple[tuple[float, int], 
         slow_ms={"slow": SLOW_MS},
         slow_rates={"slow": world.slow},
     )
-    traffic = Traffic(world, rng)
-    memory, state = Memory.empty(plan, frozen), State(rollout=plan.name, plan=plan, frozen=frozen, attempt=0)
+
+
+def cuts(
+    world: World, plan: Plan, seed: int, ramp: tuple[tuple[float, int], ...] = RAMP
+) -> Iterator[tuple[Cut, State]]:
+    """Yield the evidence of every look of one attempt, and the state it is judged under."""
+    traffic = Traffic(world, np.random.default_rng((seed, 20130101)))
+    state = State(rollout=plan.name, plan=plan, frozen=frozen_of(world), attempt=0)
     sums: dict[int, dict[str, Sums]] = {}
     number = 0
     for step, (weight, looks) in enumerate(ramp, start=1):
@@ -112,10 +126,8 @@ def attempt(world: World, plan: Plan, seed: int, ramp: tuple[tuple[float, int], 
             number += 1
             more = traffic.look(weight / 100, number)
             arms = {variant: arms[variant] + more[variant] for variant in arms}
-            sums[state.revision] = arms
-            judgement = look(memory, Cut(number=number, now_ms=number * 10_000, sums=sums), state)
-            memory = judgement.memory
-            yield judgement
+            sums = {**sums, state.revision: arms}
+            yield Cut(number=number, now_ms=number * 10_000, sums=sums), state
 
 
 def climbed(state: State, step: int, weight: float) -> State:

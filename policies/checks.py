@@ -8,6 +8,7 @@ What the names in `Finding.values` mean; `<unit>` is `rows` or `calls`, `<varian
 - `rows.log_e_keys`: under keyed routing, that newly erring keys are the canary's more often than its share;
 - `rows.log_e_bucket`: under keyed routing, promotion judged by the variance between key buckets; absent with too few
   events;
+- `rows.<variant>_keys`: under keyed routing, the effective number of keys of a variant, known to 18 %;
 - `limit`, `log_e_limit`: the absolute limit, and ln of the e-value that the canary's rate in this step is above it;
 - `slower_than_ms`: the threshold of a slow-rate check; `weight`: the check's share in the rollback decision.
 """

@@ -71,13 +71,14 @@ def timed(memory: Memory, cut: Cut, state: State) -> Memory:
     """Return the memory at the time of the cut; time never runs backwards, whatever a clock says."""
     is_first = memory.looks == 0
     now_ms = cut.now_ms if is_first else max(cut.now_ms, memory.now_ms)
-    entered = is_first or memory.step != state.step
+    entered = is_first or (memory.step, memory.weight) != (state.step, state.weight)
     return replace(
         memory,
         looks=memory.looks + 1,
         since_ms=now_ms if is_first else memory.since_ms,
         now_ms=now_ms,
         step=state.step,
+        weight=state.weight,
         step_since_ms=now_ms if entered else memory.step_since_ms,
     )
 

@@ -19,8 +19,8 @@ class Memory:
 
     All times are those of the cuts, never append times: under the event clock only they are in the same time.
     `looks` counts the looks taken; before the first the times mean nothing. `since_ms` is the time of the first
-    look, `now_ms` the latest seen; `step` is the step of the last look and `step_since_ms` the time of the look
-    that first saw it, from where its hold counts. `last` holds the cumulative evidence already judged,
+    look, `now_ms` the latest seen; `step` and `weight` are those of the last look and `step_since_ms` the time of
+    the look that first saw them, from where the hold counts. `last` holds the cumulative evidence already judged,
     `comparisons` the tests by check and unit.
     """
 
@@ -30,6 +30,7 @@ class Memory:
     since_ms: int = 0
     now_ms: int = 0
     step: int = 0
+    weight: float = 0.0
     step_since_ms: int = 0
     last: Ledger = field(default_factory=dict)
 
@@ -56,6 +57,7 @@ class Memory:
             "since_ms": self.since_ms,
             "now_ms": self.now_ms,
             "step": self.step,
+            "weight": self.weight,
             "step_since_ms": self.step_since_ms,
             "last": {
                 str(revision): {variant: sums.to_json() for variant, sums in variants.items()}
@@ -76,6 +78,7 @@ class Memory:
             since_ms=value["since_ms"],
             now_ms=value["now_ms"],
             step=value["step"],
+            weight=value["weight"],
             step_since_ms=value["step_since_ms"],
             last={
                 int(revision): {variant: Sums.from_json(sums) for variant, sums in variants.items()}

@@ -17,7 +17,7 @@ from .wording import percent
 __all__ = ["Reading", "effective_keys_of", "read"]
 
 BUCKET_EVENTS = 20
-"""Events each variant must have in an epoch before the variance between buckets says anything."""
+"""Events a variant must have in an epoch before the variance between its buckets says anything."""
 
 VARIANT_KEYS = 100
 """Effective keys each variant must have for a promotion that no variance between buckets has confirmed."""
@@ -27,7 +27,8 @@ VARIANT_KEYS = 100
 class Reading:
     """What one loss of a check shows so far, over all epochs of the attempt with a canary.
 
-    E-values are natural logarithms. `enough_keys` is False where keyed traffic is too few keys to promote on.
+    E-values are natural logarithms. Only rows of keyed traffic have `log_e_keys`, `log_e_bucket` (None: too few events)
+    and `keys`, the effective numbers of keys of canary and stable.
     """
 
     measure: Measure
@@ -38,7 +39,12 @@ class Reading:
     log_e_promotion: float
     log_e_keys: float | None = None
     log_e_bucket: float | None = None
-    enough_keys: bool = True
+    keys: tuple[float, float] | None = None
+
+    @property
+    def enough_keys(self) -> bool:
+        """Whether a promotion may rest on so many keys, when no variance between buckets has confirmed it."""
+        return self.keys is None or self.log_e_bucket is not None or min(self.keys) >= VARIANT_KEYS
 
     @property
     def has_data(self) -> bool:
@@ -57,6 +63,8 @@ class Reading:
             f"{unit}.log_e_promotion": self.log_e_promotion,
             f"{unit}.log_e_keys": self.log_e_keys,
             f"{unit}.log_e_bucket": self.log_e_bucket,
+            f"{unit}.canary_keys": self.keys and self.keys[0],
+            f"{unit}.stable_keys": self.keys and self.keys[1],
         }
         return {name: value for name, value in values.items() if value is not None}
 
@@ -109,7 +117,6 @@ def by_keys(
         rollback = min(rollback, log_e_below(mirrored, -check.tolerance, rho) if confirmed else log_e_keys)
     else:
         rollback = log_e_keys
-    fewest = min(effective_keys_of(epochs, variant) for variant in (Variant.CANARY, Variant.STABLE))
     return Reading(
         measure=rows.measure,
         canary=rows.canary,
@@ -119,18 +126,18 @@ def by_keys(
         log_e_promotion=promotion,
         log_e_keys=log_e_keys,
         log_e_bucket=bucket_promotion,
-        enough_keys=confirmed or fewest >= VARIANT_KEYS,
+        keys=(effective_keys_of(epochs, Variant.CANARY), effective_keys_of(epochs, Variant.STABLE)),
     )
 
 
 def bucket_differences(epochs: Sequence[EpochSums]) -> list[Difference]:
-    """Return the differences of those epochs in which both variants have enough events."""
+    """Return the differences of those epochs in which a variant has enough events to show how keys cluster."""
     return [
         bucket_difference(
             epoch.canary.bucket_rows, epoch.canary.bucket_faults, epoch.stable.bucket_rows, epoch.stable.bucket_faults
         )
         for epoch in epochs
-        if min(epoch.canary.row_fault_count, epoch.stable.row_fault_count) >= BUCKET_EVENTS
+        if max(epoch.canary.row_fault_count, epoch.stable.row_fault_count) >= BUCKET_EVENTS
     ]
 
 

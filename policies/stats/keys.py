@@ -6,6 +6,7 @@ buckets by a hash that has nothing to do with the routing; what varies between b
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,20 +39,45 @@ def bucket_difference(
 ) -> Difference:
     """Return the difference of the event rates with the information that the variance between buckets leaves.
 
-    Information is 0 where an arm has no rows or its buckets do not differ.
+    Few events show too little variance, and the fewer the lower the rate, which would flatter an arm that was lucky.
+    So the arm with more events gives the design effect (its variance by that of independent rows), and neither
+    arm's variance is taken for less than that effect at the common rate. Information is 0 where an arm has no rows
+    or the buckets do not differ.
     """
-    canary, canary_variance = ratio(canary_rows, canary_events)
-    stable, stable_variance = ratio(stable_rows, stable_events)
-    usable = canary_variance > 0.0 and stable_variance > 0.0
-    return Difference(canary - stable, 1.0 / (canary_variance + stable_variance) if usable else 0.0)
+    arms = Arm.of(canary_rows, canary_events), Arm.of(stable_rows, stable_events)
+    if min(arm.rows for arm in arms) == 0:
+        return Difference(math.nan, 0.0)
+    richer = max(arms, key=lambda arm: arm.events)
+    common = sum(arm.events for arm in arms) / sum(arm.rows for arm in arms)
+    floor = richer.design_effect() * common * (1.0 - common)
+    variance = sum(max(arm.variance, floor / arm.rows) for arm in arms)
+    return Difference(arms[0].mean - arms[1].mean, 1.0 / variance if variance > 0.0 else 0.0)
 
 
-def ratio(rows: Sequence[int], events: Sequence[int]) -> tuple[float, float]:
-    """Return events / rows and its variance B/(B-1) sum (S_b - m N_b)^2 / N^2; nan without rows."""
-    n, s = np.asarray(rows, dtype=np.float64), np.asarray(events, dtype=np.float64)
-    total = float(n.sum())
-    if total == 0.0:
-        return math.nan, math.nan
-    mean = float(s.sum()) / total
-    spread = float(np.square(s - mean * n).sum())
-    return mean, len(n) / (len(n) - 1) * spread / total**2
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Rows, events and the variance of their ratio, B/(B-1) sum (S_b - m N_b)^2 / N^2; nan without rows."""
+
+    rows: float
+    events: float
+    variance: float
+
+    @classmethod
+    def of(cls, rows: Sequence[int], events: Sequence[int]) -> "Arm":
+        """Return the arm from its counts per bucket."""
+        n, s = np.asarray(rows, dtype=np.float64), np.asarray(events, dtype=np.float64)
+        total, hits = float(n.sum()), float(s.sum())
+        if total == 0.0:
+            return cls(0.0, 0.0, math.nan)
+        spread = float(np.square(s - hits / total * n).sum())
+        return cls(total, hits, len(n) / (len(n) - 1) * spread / total**2)
+
+    @property
+    def mean(self) -> float:
+        """Events by row."""
+        return self.events / self.rows
+
+    def design_effect(self) -> float:
+        """Return by how much the variance exceeds that of independent rows; 1 where no row or every row failed."""
+        independent = self.mean * (1.0 - self.mean) / self.rows
+        return self.variance / independent if independent > 0.0 else 1.0

@@ -73,6 +73,17 @@ def test_the_hold_counts_from_the_look_that_first_saw_the_step() -> None:
     assert (first.decision, second.decision) == (Decision.HOLD, Decision.PROMOTE)
 
 
+def test_a_weight_set_by_hand_starts_the_hold_anew() -> None:
+    judged_plan = plan()
+    before = judged(judged_plan, GOOD_CANARY, GOOD_STABLE)
+    by_hand = replace(at_step(judged_plan), weight=20.0)
+
+    first = look(before.memory, cut(GOOD_CANARY, GOOD_STABLE, 3, 11 * MINUTE), by_hand)
+    second = look(first.memory, cut(GOOD_CANARY, GOOD_STABLE, 4, 12 * MINUTE), by_hand)
+
+    assert (first.decision, second.decision) == (Decision.HOLD, Decision.ADVANCE)
+
+
 def test_a_clock_that_runs_backwards_neither_ends_nor_restarts_a_hold() -> None:
     judged_plan = plan()
     first = judged(judged_plan, seen(rows=1), seen(rows=9), after_ms=MINUTE)

@@ -57,3 +57,21 @@ def test_an_empty_variant_leaves_no_information() -> None:
 
 def test_buckets_that_do_not_differ_leave_no_information() -> None:
     assert bucket_difference([10] * 64, [0] * 64, [90] * 64, [0] * 64).information == 0.0
+
+
+def test_an_arm_that_was_lucky_is_not_taken_for_certain() -> None:
+    clustered = [100 if bucket % 16 == 0 else 0 for bucket in range(64)]
+
+    lucky = bucket_difference([100] * 64, [0] * 64, [900] * 64, clustered)
+    unlucky = bucket_difference([100] * 64, [n // 9 for n in clustered], [900] * 64, clustered)
+
+    assert 0.0 < lucky.information <= unlucky.information * 1.3
+
+
+def test_the_effect_of_clusters_is_taken_from_the_arm_with_more_events() -> None:
+    clustered, even = [64 if bucket == 9 else 0 for bucket in range(64)], [1] * 64
+
+    alike = bucket_difference([500] * 64, even, [500] * 64, [0, 2] * 32)
+    apart = bucket_difference([500] * 64, even, [500] * 64, [2 * n for n in clustered])
+
+    assert apart.information < alike.information / 20
