@@ -20,7 +20,7 @@ from .client import FaustClient, KafkaSettings
 from .producer import Producer
 from .transport import BatchTransport, TransportOptions
 
-__all__ = ["Body", "assigned", "batch_agent", "lag", "make_app"]
+__all__ = ["Body", "assigned", "batch_agent", "end_offset", "lag", "make_app"]
 
 Body = Callable[[AsyncIterator[Batch]], Awaitable[None]]
 """What an agent does: takes batches until it is cancelled, acks each."""
@@ -179,6 +179,15 @@ def assigned(app: Any, topic: str) -> frozenset[int]:
 
 def lag(app: Any, topic: str) -> dict[int, int]:
     """Return for each partition held how many records are not committed yet; absent before its first fetch."""
-    ends = {partition: app.consumer.highwater(TP(topic, partition)) for partition in assigned(app, topic)}
+    ends = {partition: end_offset(app, TP(topic, partition)) for partition in assigned(app, topic)}
     done = app.consumer._committed_offset if ends else {}
     return {partition: end - (done[TP(topic, partition)] or 0) for partition, end in ends.items() if end is not None}
+
+
+def end_offset(app: Any, tp: TP) -> int | None:
+    """Return the end offset of a partition as of the last fetch; None before it and for a partition not held."""
+    try:
+        end: int | None = app.consumer.highwater(tp)
+    except AssertionError:  # aiokafka's word for a partition that another thread has just given away
+        return None
+    return end

@@ -27,6 +27,7 @@ class Orders:
 
     `bug_at`: raise at the first batch that reaches this offset. `without`: names of overrides of the transport that
     are taken away, to show that each is needed; `careless`: the same for the errors of the producer.
+    `stutter`: the flow stops while the first records are on their way, as at a rebalance, and goes on a little later.
     """
 
     bootstrap: str
@@ -37,6 +38,7 @@ class Orders:
     bug_at: int | None = None
     without: Sequence[str] = ()
     careless: bool = False
+    stutter: bool = False
     kafka: dict[str, str] = field(default_factory=dict)
 
     def json(self) -> str:
@@ -48,6 +50,22 @@ class CarelessProducer(Producer):
 
     def check(self) -> None:
         pass
+
+
+def stutter() -> None:
+    """Stop the flow under the first poll that brings records, as a rebalance does: Faust then drops them."""
+    poll = BatchConsumer._getmany
+    stopped: list[object] = []
+
+    async def poll_and_stop(self: Any, active_partitions: Any, timeout: float) -> Any:
+        polled = await poll(self, active_partitions, timeout)
+        if polled and not stopped:
+            stopped.append(polled)
+            self.stop_flow()
+            asyncio.get_running_loop().call_later(0.2, self.resume_flow)
+        return polled
+
+    BatchConsumer._getmany = poll_and_stop  # type: ignore[method-assign]
 
 
 async def set_up(orders: Orders) -> Work:
@@ -85,6 +103,8 @@ def main() -> None:
     orders = Orders(**json.loads(sys.argv[1]))
     for name in orders.without:
         delattr(BatchConsumer, name)
+    if orders.stutter:
+        stutter()
     run(lambda: set_up(orders), watch_parent=True)
 
 

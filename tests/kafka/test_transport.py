@@ -108,6 +108,24 @@ def test_the_bookkeeping_of_faust_would_not_commit_batches(job: Job) -> None:
     assert job.group.offsets() == [1] * PARTITIONS
 
 
+def test_records_dropped_while_the_flow_was_stopped_come_back(job: Job) -> None:
+    send(job.orders.bootstrap, job.orders.source, 8_000)
+
+    job.relay(stutter=True).ready()
+    wait_for(job.group.done)
+
+    assert (job.lost(), job.repeated()) == (0, 0)
+
+
+def test_without_a_seek_to_the_beginning_dropped_records_of_a_fresh_partition_would_be_lost(job: Job) -> None:
+    send(job.orders.bootstrap, job.orders.source, 8_000)
+
+    job.relay(stutter=True, without=["perform_seek"]).ready()
+    wait_for(job.group.done)
+
+    assert job.lost() > 0
+
+
 def test_a_broker_that_freezes_for_a_while_costs_nothing(job: Job, broker: Broker) -> None:
     if job.orders.bootstrap != broker.bootstrap:
         pytest.skip("the broker that is given cannot be frozen")

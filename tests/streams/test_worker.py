@@ -1,0 +1,106 @@
+"""The runner of worker processes: exit codes, order of a stop, death of the parent."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from coalmine.streams.worker import BAD_CONFIG, FAULT, STOPPED, TOO_SLOW, UNREACHABLE
+
+
+class Stage:
+    """Processes of one test; none outlives it."""
+
+    def __init__(self) -> None:
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def play(self, scene: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "tests.streams.staged_worker", scene]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.processes.append(process)
+        return process
+
+    def clear(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    made = Stage()
+    yield made
+    made.clear()
+
+
+@pytest.mark.parametrize(
+    ("scene", "code"),
+    [
+        ("config", BAD_CONFIG),
+        ("broker", UNREACHABLE),
+        ("model", UNREACHABLE),
+        ("bug", FAULT),
+        ("side", FAULT),
+        ("crash", FAULT),
+    ],
+)
+def test_the_exit_code_says_who_must_act(stage: Stage, scene: str, code: int) -> None:
+    assert stage.play(scene).wait(20) == code
+
+
+@pytest.mark.parametrize("scene", ["run", "slow set-up"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_worker_with_success(stage: Stage, scene: str, number: signal.Signals) -> None:
+    process = stage.play(scene)
+    assert process.stdout is not None
+    process.stdout.readline()
+
+    process.send_signal(number)
+
+    assert process.wait(20) == STOPPED
+
+
+def test_no_batch_is_taken_once_the_apps_stop(stage: Stage) -> None:
+    process = stage.play("run")
+    assert process.stdout is not None
+    process.stdout.readline()
+
+    process.terminate()
+
+    assert process.stdout.readline() == "stops, batches refused: True\n"
+
+
+def test_a_stop_that_hangs_ends_with_a_code_of_its_own(stage: Stage) -> None:
+    process = stage.play("hanging stop")
+    assert process.stdout is not None
+    process.stdout.readline()
+
+    process.terminate()
+
+    assert process.wait(20) == TOO_SLOW
+
+
+def test_a_worker_ends_when_its_parent_was_killed(stage: Stage) -> None:
+    parent = stage.play("orphan")
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert parent.stdout.readline() == "started\n"
+
+    parent.kill()
+
+    deadline = time.monotonic() + 10
+    while is_alive(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that ended but was never waited for does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
