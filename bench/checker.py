@@ -70,7 +70,12 @@ class Verdict:
     @property
     def is_valid(self) -> bool:
         """Whether nothing is wrong but repeats: the promise of at-least-once after a crash."""
-        return not self.problems.keys() - REPEATS
+        return not self.mistakes
+
+    @property
+    def mistakes(self) -> dict[str, int]:
+        """How many of each kind of problem that no crash excuses."""
+        return {name: len(found) for name, found in self.problems.items() if name not in REPEATS}
 
     def summary(self) -> str:
         """Return one line: the counts, and the first offenders of each kind."""

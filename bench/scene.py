@@ -43,10 +43,11 @@ class Scene:
     `scorers` and `analyzers` are the processes that should be running now.
     """
 
-    def __init__(self, kafka: Site, folder: Path, models: tuple[Path, Path], text: str) -> None:
+    def __init__(self, kafka: Site, folder: Path, models: tuple[Path, Path], steps: str, analysis: str) -> None:
         self.kafka, self.folder, self.log = kafka, folder, Log(kafka.bootstrap)
         self.stable, self.canary = models
         namespace = unique("n")
+        text = rollout_text(namespace, self.stable, steps, analysis)
         self.installation = Installation(self.log, namespace, text, folder, PARTITIONS)
         self.installation.create_topics()
         self.topics = self.installation.plan.topics
@@ -121,19 +122,22 @@ def scene(
     """
     with TemporaryDirectory(prefix="coalmine-scene-") as folder:
         models = pack(Path(folder) / "models")
-        made = Scene(kafka, Path(folder), models, rollout_text(models[0], steps, analysis))
+        made = Scene(kafka, Path(folder), models, steps, analysis)
         try:
             yield made
         finally:
             made.close()
 
 
-def rollout_text(stable: Path, steps: str, analysis: str) -> str:
-    """Return a rollout file."""
+def rollout_text(tag: str, stable: Path, steps: str, analysis: str) -> str:
+    """Return a rollout file whose topics nobody else on the broker has."""
+    names = ("requests", "predictions", "outcomes", "feedback", "labels", "dead_letters")
+    topics = ", ".join(f"{name}: {tag}.{name.replace('_', '-')}" for name in names)
     return f"""\
 apiVersion: coalmine.dev/v1
 kind: Rollout
 name: bench
+topics: {{{topics}}}
 stable: {{uri: {stable}}}
 canary_timeout: 5s
 steps:
