@@ -5,24 +5,24 @@ It needs no server and no analyzer: what a command did follows from the log alon
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException, Message, Producer
 
 from coalmine.errors import BrokerError, DecodeError, DeliveryError
-from coalmine.policies import At, Command, State
+from coalmine.policies import Command
 
 from .client import KafkaSettings
 from .codec import decoder, encode_command
-from .control_log import Answer
+from .control import Folded
 from .messages import Event, Heartbeat, Look, RolloutView
 from .picture import Confirmation, Picture
-from .reading import Reader, client_settings, offset_of
+from .reader import log_record
+from .reading import Reader, client_settings
 from .topics import NamespaceTopics
 
-__all__ = ["Operator", "Sent"]
+__all__ = ["Operator"]
 
 SEND_SECONDS = 10.0
 """How long a command may take to reach the broker before the person is told that it may not have."""
@@ -40,15 +40,6 @@ EVENTS_READ = 20_000
 """Newest events that are searched for those of a rollout."""
 
 Record = TypeVar("Record")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """A command that stands in the log: where, and what it did by our own fold."""
-
-    offset: int
-    answer: Answer
-    before: State | None
 
 
 class Operator:
@@ -103,12 +94,9 @@ class Operator:
         """Fold the control log up to its present end."""
         self._fold_until(self._reader.bounds(self.topics.control)[1])
 
-    def _fold_until(self, end: int) -> list[Answer]:
-        messages = self._reader.read(self.topics.control, self.picture.log.next_offset, end)
-        return [self._take(message) for message in messages]
-
-    def _take(self, message: Message) -> Answer:
-        return self.picture.log.take(message.value(), At(offset_of(message), message.timestamp()[1]))
+    def _fold_until(self, end: int) -> list[Folded]:
+        messages = self._reader.read(self.topics.control, self.picture.control_offset, end)
+        return [self.picture.fold(log_record(message)) for message in messages]
 
     def read_heartbeats(self) -> None:
         """Read the heartbeats that are recent enough to count."""
@@ -168,7 +156,7 @@ class Operator:
 
         Goes on where the past was read to, so nothing falls between.
         """
-        starts = {self.topics.control: self.picture.log.next_offset}
+        starts = {self.topics.control: self.picture.control_offset}
         for topic in (self.topics.rollouts, self.topics.workers, self.topics.events):
             if topic in self._known:
                 starts[topic] = self._read_to.get(topic) or self._reader.bounds(topic)[1]
@@ -179,7 +167,7 @@ class Operator:
         """Take one record of any topic into the picture; return it if it is an event."""
         topic = message.topic()
         if topic == self.topics.control:
-            self._take(message)
+            self.picture.fold(log_record(message))
         elif topic == self.topics.rollouts and (view := decoded(decode_view, message)) is not None:
             self.picture.views[view.rollout] = view
         elif topic == self.topics.workers and (beat := decoded(decode_heartbeat, message)) is not None:
@@ -188,16 +176,13 @@ class Operator:
             return decoded(decode_event, message)
         return None
 
-    def send(self, command: Command) -> Sent:
+    def send(self, command: Command) -> Folded:
         """Write a command to the log, fold the log up to it, and return what it did.
 
         Raises DeliveryError when the broker did not confirm it: then it may or may not arrive later.
         """
-        self.fold()
-        before = self.picture.states.get(command.rollout)
         offset = self._produce(command)
-        answers = self._fold_until(offset + 1)
-        return Sent(offset=offset, answer=answers[-1], before=before)
+        return self._fold_until(offset + 1)[-1]
 
     def _produce(self, command: Command) -> int:
         settings = {

@@ -1,20 +1,20 @@
 """What is known of the rollouts of a namespace at one moment, gathered from its topics. Pure: times are arguments."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec.structs import replace
 
-from coalmine.policies import State
+from coalmine.policies import HEARTBEAT_LIFE_MS, State, advance
 
-from .control_log import ControlLog
+from .codec import decode_command
+from .control import ControlFold, Folded
+from .live import report_of
 from .looking import rollout_view
-from .messages import Heartbeat, RolloutView, WorkersView
+from .messages import Heartbeat, RolloutView
+from .reader import LogRecord
 
 __all__ = ["Confirmation", "Picture", "age"]
-
-LIVE_SECONDS = 10.0
-"""A process counts as live for this long after its last heartbeat; it sends one every 2 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,23 +30,36 @@ class Confirmation:
         return not self.laggards
 
 
-@dataclass(slots=True)
 class Picture:
-    """All that is known of the rollouts of a namespace, gathered from its topics."""
+    """All that is known of the rollouts of a namespace: the fold of the control log, views and heartbeats by name."""
 
-    log: ControlLog = field(default_factory=ControlLog)
-    views: dict[str, RolloutView] = field(default_factory=dict)
-    heartbeats: dict[str, Heartbeat] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.views: dict[str, RolloutView] = {}
+        self.heartbeats: dict[str, Heartbeat] = {}
+        self._folded: list[Folded] = []
+        self._control = ControlFold(decode_command, advance, listener=self._folded.append)
+
+    def fold(self, record: LogRecord) -> Folded:
+        """Fold the next record of the control log and return what it did."""
+        self._control.fold(record)
+        return self._folded.pop()
+
+    @property
+    def control_offset(self) -> int:
+        """The offset of the control log to fold next."""
+        return self._control.offset
 
     @property
     def states(self) -> dict[str, State]:
         """The state of every rollout that any command was ever applied to."""
-        return {name: state for name, state in self.log.states.items() if state.revision > 0}
+        return {name: state for name, state in self._control.states.items() if state.revision > 0}
 
     def live(self, role: str, now: float) -> list[Heartbeat]:
         """Return the last heartbeats of live processes of a role, by their id; `now` is epoch seconds."""
         found = [beat for beat in self.heartbeats.values() if beat.role == role and not beat.stopping]
-        return sorted((beat for beat in found if age(beat, now) <= LIVE_SECONDS), key=lambda beat: beat.worker)
+        return sorted(
+            (beat for beat in found if age(beat, now) * 1_000 <= HEARTBEAT_LIFE_MS), key=lambda beat: beat.worker
+        )
 
     def has_judge(self, now: float) -> bool:
         """Tell whether any process that decides automatically is alive."""
@@ -64,11 +77,10 @@ class Picture:
         state, judged = self.states[rollout], self.views.get(rollout)
         if judged is not None and judged.control_offset >= state.control_offset:
             return judged
-        workers = self.workers_of(rollout, now)
+        reports = [report_of(beat, state, int(age(beat, now) * 1_000)) for beat in self.workers_of(rollout, now)]
         own = rollout_view(
-            state, {}, message=state.message, wall_ms=int(now * 1_000), look=None, samples=0,
-            workers=WorkersView(ready=sum(has_canary(beat, rollout) for beat in workers), of=len(workers)),
-        )  # fmt: skip
+            state, {}, message=state.message, wall_ms=int(now * 1_000), look=None, samples=0, workers=reports
+        )
         if judged is None or judged.attempt != state.attempt:
             return own
         return replace(own, look=judged.look, findings=judged.findings, variants=judged.variants, time=judged.time)
@@ -85,8 +97,3 @@ class Picture:
 def age(beat: Heartbeat, now: float) -> float:
     """Return the seconds since a heartbeat; `now` is epoch seconds."""
     return now - datetime.fromisoformat(beat.time).timestamp()
-
-
-def has_canary(beat: Heartbeat, rollout: str) -> bool:
-    """Tell whether a worker says that the canary of a rollout is ready."""
-    return any(model.role == "canary" and model.status == "ready" for model in beat.models.get(rollout, []))

@@ -18,7 +18,8 @@ from .output import note, say
 
 if TYPE_CHECKING:
     from coalmine.policies import Command, ModelRef, Plan, State
-    from coalmine.streams.operator import Operator, Sent
+    from coalmine.streams.control import Folded
+    from coalmine.streams.operator import Operator
 
 __all__ = [
     "approve",
@@ -310,20 +311,19 @@ def signed(command: "Command", reason: str) -> Any:
     )
 
 
-def report(operator: "Operator", sent: "Sent", no_wait: bool) -> None:
+def report(operator: "Operator", folded: "Folded", no_wait: bool) -> None:
     """Print what a command did by our own fold, then who obeys; end with 1 when it was refused."""
     from coalmine.policies import Refusal
 
-    effect, state = sent.answer.effect, sent.answer.state
-    assert state is not None
-    assert effect is not None, "a fresh command id is no copy"
+    state, [effect] = folded.after, folded.effects
+    assert state is not None, "what was sent is a command"
     if isinstance(effect, Refusal):
         raise CommandError(f"{effect.verb.replace('_', ' ')} refused: {effect.reason}")
     say(f"rollout {state.rollout!r} {did(effect.verb, state)} (revision {state.revision})")
     if effect.verb not in ("rollback", "pause", "resume", "unfreeze"):
         say(effect.message)
     operator.read_heartbeats()
-    obedience(operator, state, sent.offset, no_wait)
+    obedience(operator, state, folded.at.offset, no_wait)
     if not operator.picture.has_judge(operator.clock()):
         note("no analyzer is alive: automatic decisions are off; start `coalmine run FILE --role analyze`")
 
