@@ -15,13 +15,17 @@ EVIDENCE = Path(__file__).parent.parent / "docs" / "evidence"
 
 @dataclass
 class Report:
-    """The figures of one proof. `name` is that of its file, `about` says in a paragraph how it was measured."""
+    """The figures of one proof.
+
+    `name` is that of its file, `about` says in a paragraph how it was measured, `command` measures it again.
+    """
 
     name: str
     about: str
     lines: list[str] = field(default_factory=list)
     figures: list[tuple[str, str, str, str]] = field(default_factory=list)
     is_met: bool = True
+    command: str = field(default_factory=lambda: typed_command())
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def line(self, text: str) -> None:
@@ -39,9 +43,6 @@ class Report:
 
     def text(self) -> str:
         """Return the report as Markdown."""
-        command = shlex.join(["python", "-m", *sys.orig_argv[sys.orig_argv.index("-m") + 1 :]]) if (
-            "-m" in sys.orig_argv
-        ) else shlex.join(sys.argv)  # fmt: skip
         seconds = (datetime.now(UTC) - self.began).total_seconds()
         facts = ", ".join(f"{name} {value}" for name, value in machine().items())
         title = self.name[0].upper() + self.name[1:].replace("-", " ")
@@ -50,7 +51,7 @@ class Report:
         runs = ["", "```", *self.lines, "```"] if self.lines else []
         return "\n".join([
             f"# {title}", "", self.about.strip(), "",
-            f"- command: `{command}`", f"- date: {self.began:%Y-%m-%d %H:%M} UTC, {seconds:.0f} s",
+            f"- command: `{self.command}`", f"- date: {self.began:%Y-%m-%d %H:%M} UTC, {seconds:.0f} s",
             f"- machine: {facts}", f"- result: {'all bars met' if self.is_met else '**a bar was missed**'}",
             "", *table, *runs, "",
         ])  # fmt: skip
@@ -61,3 +62,10 @@ class Report:
         path = EVIDENCE / f"{self.name}.md"
         path.write_text(self.text())
         return path
+
+
+def typed_command() -> str:
+    """Return what was typed to start this process, without the path of the interpreter."""
+    if "-m" in sys.orig_argv:
+        return shlex.join(["python", *sys.orig_argv[sys.orig_argv.index("-m") :]])
+    return shlex.join(["python", *sys.argv])

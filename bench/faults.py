@@ -94,8 +94,8 @@ def stop_scorer(kafka: Site, stops: int = 10) -> Report:
 
 def rebalance(kafka: Site, seconds: float = 60.0) -> Report:
     """Let a third worker join and leave every 3 s."""
-    report = Report("rebalance", f"Two scoring workers under {RATE}/s; a third one joins and leaves (SIGTERM) every 3 s "
-                    f"for {seconds:.0f} s. It is given longer to join only where it needs longer to start.")  # fmt: skip
+    report = Report("rebalance", f"Two scoring workers under {RATE}/s; a third joins and leaves (SIGTERM) every 3 s "
+                    f"for {seconds:.0f} s; it may take longer to join where it needs longer to start.")  # fmt: skip
     with scene(kafka, STEADY) as live:
         begin(live)
         live.installation.await_ready(live.add_scorer())

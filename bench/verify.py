@@ -1,0 +1,99 @@
+"""Every promise at full size: `make verify`, or `python -m bench.verify NAME...` for some.
+
+Each proof has a Kafka of its own and writes its figures into `docs/evidence/NAME.md`, whether its bars are met or not.
+Ends with 1 when a bar was missed or a proof could not be finished.
+"""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+
+from .demo_runs import demo_runs
+from .evidence import Report
+from .faults import kill_scorer, rebalance, stop_scorer
+from .kill_analyzer import kill_analyzer
+from .latency import latency
+from .null_live import null_live
+from .poison_run import poisoned
+from .rig import Site, site
+from .throughput import throughput
+
+__all__ = ["GROUPS", "PROOFS", "main"]
+
+Proof = Callable[[], bool]
+"""Runs, prints and writes a proof; returns whether its bars are met."""
+
+
+def on_kafka(name: str, measure: Callable[[Site], Report]) -> Proof:
+    """Return the proof that measures on a Kafka of its own."""
+
+    def prove() -> bool:
+        with site() as kafka:
+            report = measure(kafka)
+        report.command = f"python -m bench.verify {name}"
+        print(report.text(), flush=True)
+        report.write()
+        return report.is_met
+
+    return prove
+
+
+def null_rates() -> bool:
+    """Simulate identical models; needs no Kafka."""
+    from .null_rates import main as study
+
+    return study([]) == 0
+
+
+PROOFS: dict[str, Proof] = {
+    "throughput": on_kafka("throughput", lambda kafka: throughput(kafka, 5, 300_000, 15_000)),
+    "latency": on_kafka("latency", lambda kafka: latency(kafka, 3, 20.0)),
+    "kill-scorer": on_kafka("kill-scorer", kill_scorer),
+    "stop-scorer": on_kafka("stop-scorer", stop_scorer),
+    "rebalance": on_kafka("rebalance", rebalance),
+    "kill-analyzer": on_kafka("kill-analyzer", kill_analyzer),
+    "poison": on_kafka("poison", poisoned),
+    "null-live": on_kafka("null-live", null_live),
+    "null-rates": null_rates,
+    "demo": demo_runs,
+}
+"""Every proof by name, the quick ones first; all of them take about two hours on two cores."""
+
+GROUPS = {
+    "bench": ("throughput", "latency"),
+    "faults": ("kill-scorer", "stop-scorer", "rebalance", "kill-analyzer", "poison"),
+    "null": ("null-live", "null-rates"),
+}
+"""Names for several proofs."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the named proofs, all when none is named."""
+    parser = argparse.ArgumentParser(prog="bench.verify", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*PROOFS, *GROUPS, []],
+                        help=f"one of {', '.join([*PROOFS, *GROUPS])}")  # fmt: skip
+    chosen = list(dict.fromkeys(expanded(parser.parse_args(arguments).names or PROOFS)))
+    missed = [name for name in chosen if not is_proved(name)]
+    print(f"missed: {', '.join(missed)}" if missed else f"all bars met: {', '.join(chosen)}")
+    return 1 if missed else 0
+
+
+def expanded(names: Iterable[str]) -> Iterable[str]:
+    """Yield the names of proofs, with groups taken apart."""
+    for name in names:
+        yield from GROUPS.get(name, (name,))
+
+
+def is_proved(name: str) -> bool:
+    """Run a proof; one that breaks off counts as missed and does not keep the others from running."""
+    print(f"== {name}", file=sys.stderr, flush=True)
+    try:
+        return PROOFS[name]()
+    except Exception:  # noqa: BLE001 - the next proofs must still run
+        traceback.print_exc()
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
