@@ -27,7 +27,9 @@ class Feed:
     """Sends records to `topic`, `rate` a second; `on_sent` is called with the id of each."""
 
     def __init__(self, kafka: KafkaSettings, topic: str, rate: float, on_sent: Callable[[str], None]) -> None:
-        self._producer = Producer(replace(kafka, properties={**kafka.properties, "linger.ms": LINGER_MS}))
+        # Whatever goes wrong is raised by `run`; librdkafka would also print it across the live view.
+        quiet = {**kafka.properties, "linger.ms": LINGER_MS, "log_level": 0}
+        self._producer = Producer(replace(kafka, properties=quiet))
         self._topic = topic
         self._rate = rate
         self._on_sent = on_sent

@@ -199,10 +199,9 @@ def start(name: str, bootstrap: str, models: Path, log: Path) -> "subprocess.Pop
         "COALMINE_KAFKA__BOOTSTRAP_SERVERS": bootstrap,
         "COALMINE_MODELS__ROOT": str(models),
     }
-    return subprocess.Popen(
-        [*programs[command[0]], *(files.get(argument, argument) for argument in command[1:])],
-        env=environment, stdout=log.open("wb"), stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    line = [*programs[command[0]], *(files.get(argument, argument) for argument in command[1:])]
+    with log.open("wb") as output:
+        return subprocess.Popen(line, env=environment, stdout=output, stderr=output)
 
 
 def answers(bootstrap: str, count: int, seconds: float) -> int:
@@ -224,11 +223,11 @@ def test_the_services_answer_the_traffic_and_stop_in_order(compose_kafka: str, t
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
         topics = start("topics", compose_kafka, tmp_path / "models", tmp_path / "topics.log")
-        assert topics.wait(30) == 0, (tmp_path / "topics.log").read_text()
+        assert topics.wait(60) == 0, (tmp_path / "topics.log").read_text()
         for name in ("worker", "analyzer", "traffic"):
             running[name] = start(name, compose_kafka, tmp_path / "models", tmp_path / f"{name}.log")
 
-        seen = answers(compose_kafka, 100, 30)
+        seen = answers(compose_kafka, 100, 60)
         ended = {name: process.poll() for name, process in running.items()}
         for process in running.values():
             process.send_signal(signal.SIGTERM)
