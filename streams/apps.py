@@ -100,7 +100,7 @@ def make_app(
         "topic_allow_declare": create_topics,
         **overrides,
     }
-    app = App(app_id, env={}, **settings)
+    app: Any = App(app_id, env={}, **settings)
     app.transport = BatchTransport(
         client.brokers, app, hot_topics=frozenset(hot_topics), producer=producer,
         options=TransportOptions(client.fetch_wait_ms or FETCH_WAIT_MS, leader_wait_seconds),

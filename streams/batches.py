@@ -64,7 +64,7 @@ class BatchMessage(ConsumerMessage):  # type: ignore[misc] # Faust is untyped he
 class BatchSchema(faust.Schema):  # type: ignore[misc] # Faust is untyped here
     """Hands a batch through undecoded: `event.message.value` is a `Fetched`."""
 
-    def compile(self, app: Any, *, on_key_decode_error: Any, on_value_decode_error: Any, **options: Any) -> Any:
+    def compile(self, app: Any, **options: Any) -> Any:
         """Return the function that makes an event of a message."""
 
         async def decode(message: Any, *, propagate: bool = False) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import Flag, auto
 from types import MappingProxyType
+from typing import Any
 
 from coalmine.errors import ConfigError
 
@@ -160,15 +161,15 @@ class KafkaSettings:
         """The SASL mechanism; librdkafka knows it under two names."""
         return self.text("sasl.mechanism") or self.text("sasl.mechanisms") or "missing"
 
-    def producer(self) -> dict[str, str]:
+    def producer(self) -> dict[str, Any]:
         """Return the properties for a librdkafka producer."""
         return dict(self.of(Client.PRODUCER))
 
-    def reader(self) -> dict[str, str]:
+    def reader(self) -> dict[str, Any]:
         """Return the properties for a librdkafka consumer without a group."""
         return dict(self.of(Client.READER))
 
-    def admin(self) -> dict[str, str]:
+    def admin(self) -> dict[str, Any]:
         """Return the properties for a librdkafka administration client: what producers and readers share."""
         return dict(self.of(Client.LIBRDKAFKA))
 

@@ -93,7 +93,7 @@ class Producer:
         """
         try:
             if headers:
-                self._produce(topic, value, key, partition, headers=headers)
+                self._produce(topic, value, key, partition, headers=list(headers))
             else:
                 self._produce(topic, value, key, partition)
         except BufferError:

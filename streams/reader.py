@@ -110,7 +110,7 @@ class PartitionReader:
         Raises BrokerError when the log cannot be read on: records expired before they were read, the topic is gone.
         """
         records: list[LogRecord] = []
-        message = self._consumer.poll(timeout)
+        message: Any = self._consumer.poll(timeout)
         while message is not None:
             if message.error() is None:
                 self.position = message.offset() + 1

@@ -96,8 +96,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
     def _to_message(self, tp: Any, record: Any) -> Any:
         if type(record) is not Fetched:
             return super()._to_message(tp, record)
+        value: Any = record
         return BatchMessage(
-            tp.topic, tp.partition, record.records[-1].offset, time.time(), 0, [], None, record, None, 0, 0,
+            tp.topic, tp.partition, value.records[-1].offset, time.time(), 0, [], None, value, None, 0, 0,
             TP(*tp), generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
 
