@@ -38,6 +38,9 @@ __all__ = ["READY_SECONDS", "Installation"]
 
 decode_beat = msgspec.json.Decoder(Heartbeat).decode
 
+NO_ATTEMPT = -1
+"""Stands for the time before the first attempt: its hashes are those of no attempt, and offset 0 may be one."""
+
 READY_SECONDS = 60.0
 """Deadline for a process to say that it is ready."""
 
@@ -130,7 +133,7 @@ class Installation:
 
     def _fold(self) -> tuple[State, dict[int, Cohort]]:
         state = initial(self.plan.name, self.plan.stable)
-        revisions = {0: Cohort(0.0)}
+        revisions = {0: Cohort(0.0, NO_ATTEMPT)}
         for batch in self.log.read(self.topics.control):
             for message in batch:
                 try:
@@ -140,7 +143,8 @@ class Installation:
                 if command.rollout == self.plan.name:
                     state, effects = advance(state, command, At(message.offset(), message.timestamp()[1]))
                     if any(isinstance(effect, Applied) for effect in effects):
-                        revisions[state.revision] = Cohort(state.weight, state.attempt or 0)
+                        attempt = NO_ATTEMPT if state.attempt is None else state.attempt
+                        revisions[state.revision] = Cohort(state.weight, attempt)
         return state, revisions
 
 
