@@ -194,7 +194,8 @@ def test_the_last_prediction_under_the_old_weight_follows_a_command_by_less_than
     folded = operator.send(Rollback(rollout="bench", issued_by="operator:test"))
     assert folded.after is not None
     operator.confirm("bench", folded.at.offset, CONFIRM_SECONDS)
-    wait_for(lambda: newest_revision(live) == folded.after.revision, 20, "answers under the rollback", live.alive())
+    revision = folded.after.revision
+    wait_for(lambda: newest_revision(live) == revision, 20, "answers under the rollback", live.alive())
 
     old = [ms for ms, revision in answers(live) if revision == before.revision]
 
