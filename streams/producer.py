@@ -18,6 +18,7 @@ import confluent_kafka
 from coalmine.errors import DeliveryError
 
 from .client import KafkaSettings
+from .topics import MAX_MESSAGE_BYTES
 
 __all__ = ["Producer"]
 
@@ -30,6 +31,8 @@ DEFAULTS = {
     # Bounds of memory; a full queue stops the reading of input, it never drops.
     "queue.buffering.max.messages": "20000",
     "queue.buffering.max.kbytes": "65536",
+    # Dead letters carry whole requests. One that does not fit would stop its worker at every start.
+    "message.max.bytes": str(MAX_MESSAGE_BYTES),
 }
 
 FIXED: Mapping[str, Any] = {

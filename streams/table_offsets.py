@@ -58,6 +58,7 @@ class TableOffsets:
 
     async def seek(self, consumer: Any) -> None:
         """Seek every partition held to the offset of its record in the table, or to its first record without one."""
+        self._next = {}  # whatever is still under way from before folds into nothing
         held = [ensure_aiokafka_TP(tp) for tp in consumer.assignment() if tp.topic == self.topic]
         stored = {tp: self._restore(tp.partition) for tp in held}
         unknown = [tp for tp, offset in stored.items() if offset is None]

@@ -71,6 +71,10 @@ class TopicSpec:
     config: Mapping[str, str] = field(default_factory=dict)
 
 
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""Room for what repeats a request: predictions its `meta`, dead letters all of it and more headers."""
+
+ROOMY = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
 DELETE = {"cleanup.policy": "delete", "compression.type": "producer"}
 COMPACT = {"cleanup.policy": "compact"}
 ENDLESS = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
@@ -97,8 +101,11 @@ def topic_specs(namespace: NamespaceTopics, plans: Iterable[Plan], partitions: i
     for plan in plans:
         hot = (plan.topics.requests, plan.topics.predictions, plan.topics.outcomes, plan.topics.feedback,
                plan.topics.labels)  # fmt: skip
-        shared += [TopicSpec(name=name, partitions=partitions, config=DELETE) for name in hot]
-        shared.append(TopicSpec(name=plan.topics.dead_letters, partitions=1, config=long))
+        repeats = {plan.topics.predictions: ROOMY}
+        shared += [
+            TopicSpec(name=name, partitions=partitions, config={**DELETE, **repeats.get(name, {})}) for name in hot
+        ]
+        shared.append(TopicSpec(name=plan.topics.dead_letters, partitions=1, config={**long, **ROOMY}))
         changelog = f"{tally_app_id(namespace.namespace, plan.name)}-tally-changelog"
         shared.append(TopicSpec(name=changelog, partitions=partitions, config=COMPACT))
     return shared

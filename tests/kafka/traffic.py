@@ -21,7 +21,7 @@ PARTITIONS = 4
 T = TypeVar("T")
 
 
-def wait_for(fact: Callable[[], T], seconds: float = 20.0) -> T:
+def wait_for(fact: Callable[[], T], seconds: float = 45.0) -> T:
     """Return the first true value of `fact`; raise TimeoutError with the last false one after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := fact()):
@@ -149,7 +149,7 @@ class Relay:
             for line in lines:
                 self.complaints += line
 
-    def ready(self, seconds: float = 20.0) -> "Relay":
+    def ready(self, seconds: float = 45.0) -> "Relay":
         """Wait until the worker holds partitions."""
         wait_for(
             lambda: any(line.startswith("ready") for line in self.said) or self.process.poll() is not None, seconds
@@ -161,12 +161,12 @@ class Relay:
         """Return what the worker said as JSON."""
         return [json.loads(line) for line in self.said if line.startswith("{")]
 
-    def stop(self, seconds: float = 20.0) -> int:
+    def stop(self, seconds: float = 45.0) -> int:
         """Ask the worker to stop and return its exit code."""
         self.process.terminate()
         return self.process.wait(seconds)
 
-    def wait(self, seconds: float = 20.0) -> int:
+    def wait(self, seconds: float = 45.0) -> int:
         """Return the exit code of a worker that ends by itself."""
         return self.process.wait(seconds)
 
