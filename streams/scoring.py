@@ -148,6 +148,8 @@ class Scorer:
         refs: dict[str, ModelRef] = {"stable": stable_ref}
         if state.canary is not None and state.phase.has_attempt:
             refs["canary"] = state.canary
+        if self.serving is not None and state.attempt != self.serving.state.attempt:
+            self.shelf.forget_failures()
         self.shelf.want(refs, time.monotonic())
         stable = self.shelf.get(stable_ref) or (self.serving.stable if self.serving else None)
         if stable is None:

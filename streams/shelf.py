@@ -1,7 +1,7 @@
 """The models of one rollout on one worker: what is wanted, what is loaded, and what to report of it.
 
 Loading takes seconds, so it runs in a thread of its own; scoring goes on with what is there. A refused package is
-never tried again; one that could not be reached is, because a store may come back.
+not tried again in the same attempt; one that could not be reached is, because a store may come back.
 """
 
 from collections.abc import Callable, Mapping
@@ -68,6 +68,10 @@ class Shelf:
                 continue
             self.loading.add(spot)
             self.loader.submit(self.fetch, spot, now)
+
+    def forget_failures(self) -> None:
+        """Let everything be tried again: a new attempt may find a package that was mended."""
+        self.failures.clear()
 
     def may_try(self, spot: Place, now: float) -> bool:
         """Tell whether a package that failed before may be tried (again)."""
