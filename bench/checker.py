@@ -19,8 +19,8 @@ __all__ = ["Checker", "Verdict"]
 MODEL_FAULTS = frozenset({"model_error", "model_timeout", "bad_output"})
 """Error codes where a model ran: the request was in order and has an outcome although it has no prediction."""
 
-NO_LETTER = MODEL_FAULTS | {"deadline_exceeded"}
-"""Error codes of requests that were in order: they have no dead letter."""
+NO_LETTER = frozenset({"deadline_exceeded"})
+"""Error codes without a dead letter: answered or not, there is nothing to send again."""
 
 REPEATS = frozenset({"repeated", "doubled_outcomes"})
 """The problems that a crash may leave behind."""
@@ -34,8 +34,8 @@ class Verdict:
     prediction and an error record. `strays`: records of no request. `doubled_outcomes`, `missing_outcomes`: more
     or fewer than one live outcome. `other_outcomes`: no outcome equals an answer of the same revision.
     `wrong_variant`: the variant does not follow from `u` and the weight. `not_sticky`: the key has two hashes in
-    one attempt. `not_finite`: a published number that is none. `letters_wrong`: a bad request without exactly one
-    dead letter, or a dead letter of a good one. `shares_off`: revisions whose share of canary keys is not the
+    one attempt. `not_finite`: a published number that is none. `letters_wrong`: a request with an error
+    record but not exactly one dead letter, or a dead letter of one with an answer. `shares_off`: revisions whose share of canary keys is not the
     weight, in words.
     """
 

@@ -234,8 +234,18 @@ def test_missing_doubled_and_needless_dead_letters_are_found(run: Run, letters: 
     assert list(run.verdict().problems) == ["letters_wrong"]
 
 
-def test_a_request_on_which_both_models_failed_has_an_outcome_and_no_letter(run: Run) -> None:
+def test_a_request_on_which_both_models_failed_has_an_outcome_too(run: Run) -> None:
     run.refuse(10, "model_error")
     run.outcomes[10].prediction = None
+    run.letters = [(0, 10)]
+
+    assert run.verdict().is_exact
+    del run.outcomes[10]
+    assert run.verdict().missing_outcomes == ["0@10"]
+
+
+def test_a_request_that_was_too_old_has_no_dead_letter(run: Run) -> None:
+    run.refuse(10, "deadline_exceeded")
+    del run.outcomes[10]
 
     assert run.verdict().is_exact
