@@ -7,6 +7,7 @@ are missing, so that a new project can begin, and never changed.
 # The package re-exports these names on purpose and says so in its documentation, but not to type checkers.
 # pyright: reportPrivateImportUsage=false
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ __all__ = ["Action", "Admin", "Change", "Found", "compare", "specs_for"]
 
 ADMIN_SECONDS = 15.0
 """How long the broker may take for one request."""
+
+VISIBLE_SECONDS = 0.1
+"""Pause between two looks for topics that were just created."""
 
 BROKER_DEFAULT = -1
 """Replication factor that leaves the choice to the broker."""
@@ -152,6 +156,15 @@ class Admin:
         futures += [*(self._client.incremental_alter_configs(altered).values() if altered else ())]
         for future in futures:
             answered(future)
+        self._await([topic.topic for topic in new])
+
+    def _await(self, names: Sequence[str]) -> None:
+        """Wait until every broker's answer shows the new topics: they are known a moment after they were created."""
+        deadline = time.monotonic() + ADMIN_SECONDS
+        while not partition_counts(self._client, self.address, self._faults).keys() >= set(names):
+            if time.monotonic() > deadline:
+                raise BrokerError(f"new topics are not visible after {ADMIN_SECONDS:.0f} s; run it again")
+            time.sleep(VISIBLE_SECONDS)
 
 
 def entries(config: Mapping[str, str]) -> list[ConfigEntry]:

@@ -4,7 +4,9 @@ It needs no server and no analyzer: what a command did follows from the log alon
 """
 
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -179,15 +181,17 @@ class Operator:
     def send(self, command: Command) -> Folded:
         """Write a command to the log, fold the log up to it, and return what it did.
 
-        Raises DeliveryError when the broker did not confirm it: then it may or may not arrive later.
+        A command without an id gets one: should the client have to repeat itself, the copy has no effect. Raises
+        DeliveryError when the broker did not confirm it: then it may or may not arrive later.
         """
-        offset = self._produce(command)
-        return self._fold_until(offset + 1)[-1]
+        identified = command if command.command_id else replace(command, command_id=uuid.uuid4().hex)
+        folded = self._fold_until(self._produce(identified) + 1)
+        mine = [item for item in folded if item.command and item.command.command_id == identified.command_id]
+        return next((item for item in mine if item.effects), mine[-1])
 
     def _produce(self, command: Command) -> int:
         settings = {
             **client_settings(self.kafka.producer()),
-            "enable.idempotence": True,
             "linger.ms": 0,
             "delivery.timeout.ms": int(SEND_SECONDS * 1_000),
         }

@@ -28,6 +28,7 @@ WINDOW = 500
 """Records of one step backwards from the end: the newest of a rollout is nearly always among them."""
 
 BATCH = 1_000
+POLL_SECONDS = 0.2
 
 
 def ignore(_: KafkaError) -> None:
@@ -90,7 +91,7 @@ class Reader:
         self._consumer.assign([TopicPartition(topic, 0, start)])
         deadline = time.monotonic() + STALL_SECONDS
         while time.monotonic() < deadline:
-            for message in self._consumer.consume(BATCH, 0.2):
+            for message in self._arrived():
                 deadline = time.monotonic() + STALL_SECONDS
                 if self.at_end(message):
                     return found
@@ -112,7 +113,12 @@ class Reader:
         """Yield what arrives on topics from some offsets on, for ever; an empty list if nothing did for 0.2 s."""
         self._consumer.assign([TopicPartition(topic, 0, start) for topic, start in starts.items()])
         while True:
-            yield [message for message in self._consumer.consume(BATCH, 0.2) if not self.at_end(message)]
+            yield [message for message in self._arrived() if not self.at_end(message)]
+
+    def _arrived(self) -> list[Message]:
+        """Return what has arrived, as soon as anything has, at the latest after `POLL_SECONDS`."""
+        first = self._consumer.poll(POLL_SECONDS)
+        return [] if first is None else [first, *self._consumer.consume(BATCH, 0)]
 
     def at_end(self, message: Message) -> bool:
         """Tell whether this is the mark of a partition's present end; raise BrokerError for a fault."""

@@ -1,7 +1,6 @@
 """Commands that steer: each writes one command to the control topic, says what it did, then who obeys."""
 
 import getpass
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -301,10 +300,9 @@ def steer(ctx: typer.Context, name: str, make: Make, reason: str, no_wait: bool)
 
 
 def signed(command: "Command", reason: str) -> Any:
-    """Return the command with its id, time, issuer and reason."""
+    """Return the command with its time, issuer and reason."""
     return replace(
         command,
-        command_id=uuid.uuid4().hex,
         issued_by=f"operator:{getpass.getuser()}",
         reason=reason,
         time=datetime.now(UTC),

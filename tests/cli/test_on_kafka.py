@@ -1,0 +1,431 @@
+"""The commands on a real Kafka, with no worker and no analyzer of ours: the log alone decides."""
+
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+from typer.testing import CliRunner, Result
+
+from coalmine.cli import steer
+from coalmine.cli.app import app
+from coalmine.streams.codec import encode
+from coalmine.streams.messages import Event, Heartbeat, LoadedModel
+from tests.cli.records import errors, look, slow, view
+
+pytestmark = pytest.mark.kafka
+
+DIGEST = "sha256:" + "b" * 64
+NO_ANALYZER = "no analyzer is alive: automatic decisions are off"
+
+
+class Namespace:
+    """A namespace with topics of its own, and the command line on it."""
+
+    def __init__(self, bootstrap: str, folder: Path) -> None:
+        self.name = f"cli-{uuid.uuid4().hex[:8]}"
+        self.folder = folder
+        self.bootstrap = bootstrap
+        self.producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
+
+    def call(self, *arguments: str) -> Result:
+        """Run a command."""
+        return CliRunner().invoke(app, ["--bootstrap-server", self.bootstrap, "--namespace", self.name, *arguments])
+
+    def file(self, rollout: str, more: str = "") -> str:
+        """Write a rollout file and return its path."""
+        path = self.folder / f"{rollout}.yaml"
+        head = f"apiVersion: coalmine.dev/v1\nkind: Rollout\nname: {rollout}\nstable: {{uri: {rollout}/1}}\n"
+        path.write_text(head + more)
+        return str(path)
+
+    def write(self, topic: str, value: bytes, key: str = "") -> None:
+        """Write a record as any foreign producer would."""
+        self.producer.produce(f"{self.name}.{topic}", value=value, key=key, partition=0)
+        assert self.producer.flush(10) == 0
+
+    def command(self, **fields: object) -> None:
+        """Write a command as raw JSON."""
+        self.write("control", json.dumps(fields).encode())
+
+    def state(self, rollout: str) -> dict[str, object]:
+        """Return what `get -o json` says."""
+        document: dict[str, object] = json.loads(self.call("get", rollout, "-o", "json").stdout)
+        return document
+
+    def started(self) -> str:
+        """Return the name of a rollout that has just been started."""
+        rollout = f"r-{uuid.uuid4().hex[:8]}"
+        result = self.call("start", rollout, "--canary", "c/2", "--digest", DIGEST, "--file", self.file(rollout))
+        assert result.exit_code == 0, result.stderr
+        return rollout
+
+    def ramped(self) -> str:
+        """Return the name of a rollout in its first step, entered as the analyzer enters it."""
+        rollout = self.started()
+        attempt = self.state(rollout)["attempt"]
+        frozen = {"rows": 1000, "calls": 100, "error_rate": 0.0}
+        self.command(command="advance", rollout=rollout, step=1, frozen=frozen, issued_by="analyzer",
+                     attempt=attempt, expected_revision=1)  # fmt: skip
+        assert self.state(rollout)["weight"] == 1.0
+        return rollout
+
+    def beat(self, rollout: str, worker: str, control_offset: int, digest: str = DIGEST) -> None:
+        """Write a heartbeat of a scoring worker."""
+        models = [LoadedModel(role="stable", uri="s", digest=digest, status="ready")]
+        heartbeat = Heartbeat(
+            worker=worker, host="box", version="0", role="score", time=now(), control_offset=control_offset,
+            partitions={rollout: [0]}, models={rollout: models},
+        )  # fmt: skip
+        self.write("workers", encode(heartbeat), worker)
+
+
+def wait_for(fact: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait until a fact holds."""
+    deadline = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline, "the fact did not come true in time"
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+@pytest.fixture(scope="module")
+def namespace(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
+    made = Namespace(bootstrap, tmp_path_factory.mktemp("rollouts"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("COALMINE_")]:
+            patch.delenv(name)
+        assert made.call("topics", "apply", made.file("first")).exit_code == 0
+        yield made
+
+
+def test_topics_are_planned_created_and_then_as_they_must_be(namespace: Namespace) -> None:
+    file = namespace.file(f"t-{uuid.uuid4().hex[:8]}")
+
+    before = namespace.call("topics", "plan", file)
+    applied = namespace.call("topics", "apply", file)
+    after = namespace.call("topics", "plan", file)
+
+    assert before.stdout.count("+  create") == 7  # six of the rollout and the changelog of its tally
+    assert before.stdout.count("=  keep") == 7
+    assert "7 of 14 topics changed" in applied.stdout
+    assert after.stdout.count("=  keep") == 14
+
+
+def test_a_topic_with_the_wrong_settings_is_corrected_and_one_with_wrong_partitions_is_not(
+    namespace: Namespace, new_topic: Callable[..., str]
+) -> None:
+    rollout = f"t-{uuid.uuid4().hex[:8]}"
+    requests, outcomes = new_topic("requests", partitions=3), new_topic("outcomes", partitions=2)
+    letters = new_topic("letters", config={"retention.ms": "1000"})
+    topics = f"topics: {{requests: {requests}, outcomes: {outcomes}, dead_letters: {letters}}}\n"
+    file = namespace.file(rollout, topics)
+    wait_for(lambda: namespace.call("topics", "plan", file).stdout.count("+  create") == 4)
+
+    result = namespace.call("topics", "apply", file)
+
+    assert result.exit_code == 1
+    assert f"{outcomes} cannot be used as it is" in result.stderr
+    lines = {line.split()[2]: line for line in result.stdout.splitlines() if len(line.split()) > 2}
+    assert "has 2 partitions and needs 3" in lines[outcomes]
+    assert "retention.ms 1000 -> 7776000000" in lines[letters]
+    assert "yours, 3 partitions" in lines[requests]
+    assert lines[f"{rollout}.predictions"].split()[3:5] == ["3", "partitions,"]
+    wait_for(lambda: f"=  keep      {letters}" in namespace.call("topics", "plan", file).stdout)
+
+
+def test_start_pause_resume_and_rollback_work_with_no_analyzer_and_say_so(namespace: Namespace) -> None:
+    rollout = namespace.started()
+
+    results = [namespace.call(verb, rollout) for verb in ("pause", "resume", "rollback")]
+
+    assert [result.exit_code for result in results] == [0, 0, 0]
+    firsts = [result.stdout.splitlines()[0] for result in results]
+    assert firsts == [
+        f"rollout '{rollout}' paused (revision 2)",
+        f"rollout '{rollout}' resumed (revision 3)",
+        f"rollout '{rollout}' rolled back (revision 4)",
+    ]
+    assert all(NO_ANALYZER in result.stderr for result in results)
+    assert all(f"no worker of '{rollout}' is alive" in result.stdout for result in results)
+    assert namespace.state(rollout)["phase"] == "rolled_back"
+
+
+def test_a_command_of_a_foreign_producer_in_raw_json_is_obeyed(namespace: Namespace) -> None:
+    rollout = namespace.started()
+
+    namespace.command(rollout=rollout, command="pause", reason="lunch")
+
+    state = namespace.state(rollout)
+    assert (state["phase"], state["revision"], state["message"]) == ("paused", 2, "paused at 0 %: lunch")
+
+
+def test_rubbish_on_the_control_topic_changes_nothing(namespace: Namespace) -> None:
+    rollout = namespace.started()
+
+    for rubbish in (b"", b"\xff\xfe", b"[" * 5000, b"{}", b'{"command": "explode", "rollout": "x"}'):
+        namespace.write("control", rubbish)
+
+    assert namespace.state(rollout)["revision"] == 1
+    assert namespace.call("rollback", rollout).exit_code == 0
+
+
+def test_a_refused_command_ends_with_1_and_the_reason(namespace: Namespace) -> None:
+    rollout = namespace.started()
+
+    result = namespace.call("resume", rollout)
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "error: resume refused: resume is not possible while the rollout is pending" in result.stderr
+
+
+def test_a_start_without_a_file_uses_the_plan_of_the_attempt_before(namespace: Namespace) -> None:
+    rollout = namespace.started()
+    namespace.call("rollback", rollout)
+
+    first = namespace.call("start", f"new-{rollout}", "--canary", "c/3", "--digest", DIGEST)
+    again = namespace.call("start", rollout, "--canary", "c/3", "--digest", DIGEST)
+
+    assert first.exit_code == 1
+    assert "the first one needs the rollout file: add --file FILE" in first.stderr
+    assert again.exit_code == 0
+    assert "plan: 5 steps (1 %, 5 %, 10 %, 25 %, 50 %), at least 50m to the promotion" in again.stderr
+
+
+def test_what_is_risky_needs_yes_where_nobody_can_be_asked(namespace: Namespace) -> None:
+    rollout = namespace.ramped()
+
+    weight, full = namespace.call("set", "weight", rollout, "20%"), namespace.call("promote", rollout, "--full")
+
+    assert (weight.exit_code, full.exit_code) == (1, 1)
+    assert f"20 % is above the next step of '{rollout}' (5 %); add --yes to go on" in weight.stderr
+    assert "add --yes to go on" in full.stderr
+    assert namespace.state(rollout)["revision"] == 2
+    assert namespace.call("set", "weight", rollout, "20%", "--yes").exit_code == 0
+    assert namespace.state(rollout)["weight"] == 20.0
+
+
+def test_a_weight_up_to_the_next_step_is_not_asked_for(namespace: Namespace) -> None:
+    rollout = namespace.ramped()
+
+    result = namespace.call("set", "weight", rollout, "5%", "-m", "look closer")
+
+    assert result.exit_code == 0
+    assert "canary gets 5 %" in result.stdout
+
+
+def test_every_verb_does_what_it_says(namespace: Namespace) -> None:
+    rollout = namespace.ramped()
+
+    said = [
+        namespace.call(*arguments, "--no-wait").stdout.splitlines()[0].removeprefix(f"rollout '{rollout}' ")
+        for arguments in (
+            ("promote", rollout),
+            ("freeze", rollout, "--until", "1h"),
+            ("unfreeze", rollout),
+            ("promote", rollout, "--full", "--yes"),
+            ("undo", rollout),
+            ("abort", rollout),
+            ("retry", rollout),
+        )
+    ]
+
+    assert said == [
+        "moved to the next step (revision 3)",
+        "frozen (revision 4)",
+        "unfrozen (revision 5)",
+        "promoted (revision 6)",
+        "going back to the former stable (revision 7)",
+        "rolled back (revision 8)",
+        "started again (revision 9)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verb", "code"), [(("rollback",), 3), (("pause",), 5), (("promote", "--full", "--yes"), 0), (None, 4)]
+)
+def test_wait_ends_with_the_verdict_as_its_code(namespace: Namespace, verb: tuple[str, ...] | None, code: int) -> None:
+    rollout = namespace.ramped()
+    if verb is not None:
+        assert namespace.call(verb[0], rollout, *verb[1:], "--no-wait").exit_code == 0
+
+    assert namespace.call("wait", rollout, "-t", "300ms").exit_code == code
+
+
+def test_wait_hears_of_the_end_when_it_comes(namespace: Namespace) -> None:
+    rollout = namespace.ramped()
+    timer = threading.Timer(0.5, namespace.command, kwargs={"rollout": rollout, "command": "rollback"})
+
+    timer.start()
+    began = time.monotonic()
+    result = namespace.call("wait", rollout, "-t", "20s")
+
+    assert result.exit_code == 3
+    assert time.monotonic() - began < 5
+
+
+def test_a_change_is_confirmed_by_workers_and_laggards_are_named(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout = namespace.ramped()
+    monkeypatch.setattr(steer, "CONFIRM_SECONDS", 1.0)
+    for worker in ("w1", "w2"):
+        namespace.beat(rollout, worker, control_offset=10**9)
+    namespace.beat(rollout, "w3", control_offset=0)
+
+    result = namespace.call("pause", rollout)
+
+    assert "canary gets 1 %, confirmed by 2 of 3 workers" in result.stdout
+    assert "not confirmed: w3 on box" in result.stderr
+
+
+def test_a_confirmation_that_comes_late_ends_the_waiting(namespace: Namespace) -> None:
+    rollout = namespace.ramped()
+    namespace.beat(rollout, "w1", control_offset=0)
+
+    threading.Timer(0.7, namespace.beat, args=(rollout, "w1", 10**9)).start()
+    began = time.monotonic()
+    result = namespace.call("pause", rollout)
+
+    assert "confirmed by 1 of 1 worker" in result.stdout
+    assert time.monotonic() - began < steer.CONFIRM_SECONDS / 2
+
+
+def test_a_start_is_refused_while_workers_serve_different_stable_models(namespace: Namespace) -> None:
+    rollout = namespace.started()
+    namespace.call("rollback", rollout, "--no-wait")
+    namespace.beat(rollout, "w1", 0)
+    namespace.beat(rollout, "w2", 0, digest="sha256:" + "c" * 64)
+
+    result = namespace.call("start", rollout, "--canary", "c/3", "--digest", DIGEST)
+
+    assert result.exit_code == 1
+    assert f"the workers of '{rollout}' serve different stable models (w1: sha256:" in result.stderr
+
+
+def test_a_name_with_a_slip_is_not_sent_and_the_right_one_is_named(namespace: Namespace) -> None:
+    rollout = namespace.started()
+
+    result = namespace.call("rollback", rollout[:-1] + "x")
+
+    assert result.exit_code == 1
+    assert f"did you mean {rollout}?" in result.stderr
+    assert namespace.state(rollout)["phase"] == "pending"
+
+
+def judged(namespace: Namespace) -> str:
+    """Return the name of a rollout whose analyzer has written a view, a look and events."""
+    rollout = namespace.ramped()
+    state = namespace.state(rollout)
+    attempt, offset = state["attempt"], state["control_offset"]
+    record = view(rollout=rollout, attempt=attempt, control_offset=offset, findings=[errors(), slow()])
+    namespace.write("rollouts", encode(record), rollout)
+    namespace.write("looks", encode(look(rollout=rollout, attempt=attempt)), rollout)
+    for minute in (1, 2):
+        event = Event(
+            id=f"control@{minute}", rollout=rollout, kind="result", reason=f"reason {minute}", phase="progressing",
+            revision=minute, weight=10.0, time=f"2026-03-01T12:0{minute}:00Z", command="pause", result="applied",
+            issued_by="operator:ann",
+        )  # fmt: skip
+        namespace.write("events", encode(event), rollout)
+    return rollout
+
+
+def test_get_shows_what_the_analyzer_says_and_the_log_where_it_is_ahead(namespace: Namespace) -> None:
+    rollout = judged(namespace)
+
+    screen = namespace.call("get", rollout).stdout
+    namespace.command(rollout=rollout, command="rollback")
+    after = namespace.call("get", rollout).stdout
+
+    assert "step 2 of 3: the canary gets 25 %" in screen
+    assert "12,034" in screen
+    assert "12:02:00  pause applied" in screen
+    assert f"{rollout}  ✖ rolled back" in after
+    assert "12,034" in after
+    assert NO_ANALYZER in after
+
+
+def test_get_lists_all_rollouts_in_every_form(namespace: Namespace) -> None:
+    rollout = namespace.started()
+
+    table, wide = namespace.call("get").stdout, namespace.call("get", "-o", "wide").stdout
+    records = json.loads(namespace.call("get", "-o", "json").stdout)
+    text = namespace.call("get", "-o", "yaml").stdout
+
+    assert f"{rollout}  ◌ pending" in table
+    assert "c/2" in next(line for line in wide.splitlines() if line.startswith(rollout)).split()
+    assert rollout in [record["rollout"] for record in records]
+    assert f"- rollout: {rollout}" in text
+
+
+def test_explain_tells_the_last_look(namespace: Namespace) -> None:
+    rollout = judged(namespace)
+
+    whole, one = namespace.call("explain", rollout).stdout, namespace.call("explain", rollout, "slow").stdout
+    wrong = namespace.call("explain", rollout, "slwo")
+
+    assert "look 12 at 12:04:58: undecided, decided: hold" in whole
+    assert "canary: 2 of 400 rows failed (0.5 %)" in whole
+    assert one.startswith("slow (signal): ✔ pass")
+    assert wrong.exit_code == 1
+    assert "did you mean slow?" in wrong.stderr
+
+
+def test_events_can_be_limited_by_name_number_and_age(namespace: Namespace) -> None:
+    rollout = judged(namespace)
+
+    both = namespace.call("events", rollout).stdout.splitlines()
+    last = namespace.call("events", rollout, "-n", "1").stdout.splitlines()
+    recent = namespace.call("events", rollout, "--since", "1h")
+    record = json.loads(namespace.call("events", rollout, "-n", "1", "-o", "json").stdout)
+
+    assert [line.rpartition("  ")[2] for line in both] == ["reason 1", "reason 2"]
+    assert last == both[1:]
+    assert last[0].startswith(f"2026-03-01T12:02:00Z  {rollout}  pause applied by operator:ann  (revision 2, 10 %)")
+    assert recent.stdout == ""
+    assert "no events" in recent.stderr
+    assert record["id"] == "control@2"
+
+
+@contextmanager
+def interrupted_after(seconds: float) -> Iterator[None]:
+    """Press Ctrl-C after some seconds."""
+    import _thread
+
+    timer = threading.Timer(seconds, _thread.interrupt_main)
+    timer.start()
+    yield
+    timer.cancel()
+
+
+def test_watching_without_a_terminal_prints_a_line_for_each_change_until_ctrl_c(namespace: Namespace) -> None:
+    rollout = namespace.ramped()
+    threading.Timer(0.6, namespace.command, kwargs={"rollout": rollout, "command": "pause"}).start()
+
+    with interrupted_after(2.0):
+        result = namespace.call("get", rollout, "-w")
+
+    assert result.exit_code == 130
+    phases = [line.split("  ")[1] for line in result.stdout.splitlines()]
+    assert phases == ["▶ progressing", "‖ paused"]
+
+
+def test_without_the_topics_the_next_step_is_named(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COALMINE_NAMESPACE", raising=False)
+
+    result = CliRunner().invoke(app, ["get", "--bootstrap-server", bootstrap, "--namespace", "nobody"])
+
+    assert result.exit_code == 1
+    assert "topic nobody.control does not exist" in result.stderr
+    assert "`coalmine topics apply FILE`" in result.stderr
