@@ -1,4 +1,4 @@
-"""Bytes to records and back, for everything but requests (those need the models' manifests: `requests.py`).
+"""Bytes to records and back, for everything but requests (those need the manifests of models: `request_decoder`).
 
 Whatever the bytes, nothing but `DecodeError` leaves a decoder. Error messages name fields and types, never values.
 """

@@ -14,11 +14,11 @@ import msgspec
 
 from coalmine.errors import DecodeError
 from coalmine.models import Answers, Manifest
-from coalmine.policies import Cohort, Router, Variant, key_hash
+from coalmine.policies import Cohort, Router, key_hash
 
 from .codec import encode
 from .messages import Call, ErrorRecord, Fallback, Fault, Outcome, Prediction
-from .requests import Batch, Rejected
+from .requests import Rejected, Requests
 
 __all__ = [
     "NOTHING",
@@ -66,7 +66,7 @@ class Routed:
     blocked: Fallback | None
 
 
-def split(batch: Batch, router: Router, blocked: Fallback | None = None) -> Routed:
+def split(batch: Requests, router: Router, blocked: Fallback | None = None) -> Routed:
     """Assign every row of the batch; `blocked` says why the canary may not be asked now."""
     assigned = router.assign(batch.keys, [identity.encode() for identity in batch.ids], batch.column)
     is_canary: list[bool] = assigned.canary.tolist()
@@ -122,7 +122,7 @@ def timed_out(part: Part, call_ms: float, latency_ms: float) -> Settled:
 
 
 def prediction_records(
-    batch: Batch,
+    batch: Requests,
     routed: Routed,
     settled: Settled,
     model: Manifest,
@@ -161,7 +161,7 @@ def prediction_records(
 
 
 def outcome_records(
-    batch: Batch,
+    batch: Requests,
     routed: Routed,
     stable: Settled,
     canary: Settled,
@@ -217,7 +217,7 @@ def outcome_records(
     return records
 
 
-def unanswered(batch: Batch, stable: Settled, rescue: Settled) -> list[Rejected]:
+def unanswered(batch: Requests, stable: Settled, rescue: Settled) -> list[Rejected]:
     """Return the rows that no model could answer, as rejected requests in offset order."""
     lost = {**stable.faults, **rescue.faults}
     return [

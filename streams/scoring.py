@@ -33,7 +33,8 @@ from .pipeline import (
     timed_out,
     unanswered,
 )
-from .requests import Batch, Rejected, RequestDecoder, RequestRecord
+from .request_decoder import RequestDecoder
+from .requests import Rejected, RequestRecord, Requests
 from .shelf import Shelf
 
 __all__ = ["PolledBatch", "Scorer", "Serving"]
@@ -95,7 +96,7 @@ class Work:
 
     polled: PolledBatch
     serving: Serving
-    batch: Batch
+    batch: Requests
     routed: Routed
     stable: Settled
 
@@ -212,7 +213,7 @@ class Scorer:
         self.send(self.plan.topics.outcomes, records)
         work.polled.ack()
 
-    def ask_stable(self, serving: Serving, batch: Batch, part: Part, received: float) -> Settled:
+    def ask_stable(self, serving: Serving, batch: Requests, part: Part, received: float) -> Settled:
         """Return stable's settled answers to a part, asked here and now."""
         if not part.rows:
             return NOTHING
@@ -220,7 +221,7 @@ class Scorer:
         answers = answer(serving.stable, rows, time.perf_counter)
         return settle(part, answers, (time.monotonic() - received) * 1000)
 
-    async def ask_canary(self, serving: Serving, batch: Batch, part: Part, received: float) -> Settled:
+    async def ask_canary(self, serving: Serving, batch: Requests, part: Part, received: float) -> Settled:
         """Return the canary's settled answers, asked in its own thread within its time."""
         assert serving.canary is not None
         rows = serving.decoder.rows(batch, serving.canary.manifest, part.rows)
@@ -237,7 +238,7 @@ class Scorer:
     def send_predictions(
         self,
         serving: Serving,
-        batch: Batch,
+        batch: Requests,
         routed: Routed,
         settled: Settled,
         model: Model,

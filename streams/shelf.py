@@ -84,8 +84,8 @@ class Shelf:
             self.models[spot] = load(*spot, self.root)
             self.failures.pop(spot, None)
         except ModelError as error:
-            self.failures[spot] = error
             self.retry_at[spot] = now + RETRY_SECONDS
+            self.failures[spot] = error
         except BaseException as error:  # a bug of ours must be seen, not die with the thread
             self.failures[spot] = ModelError(f"loading failed with {type(error).__name__}")
             self.retry_at[spot] = now + RETRY_SECONDS

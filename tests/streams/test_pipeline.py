@@ -28,7 +28,8 @@ from coalmine.streams.pipeline import (
     timed_out,
     unanswered,
 )
-from coalmine.streams.requests import Batch, RequestDecoder
+from coalmine.streams.request_decoder import RequestDecoder
+from coalmine.streams.requests import Requests
 
 from .test_requests import NOW, STABLE, Record, request
 
@@ -39,7 +40,7 @@ STATE = dataclasses.replace(
 DECODER = RequestDecoder(STABLE)
 
 
-def batch(count: int = 20) -> Batch:
+def batch(count: int = 20) -> Requests:
     records = [Record(request(id=f"id-{i}", key=f"k{i}"), offset=i) for i in range(count)]
     return DECODER.read(records, NOW)
 
@@ -52,7 +53,7 @@ def answers(count: int, faults: dict[int, FaultCode] | None = None, by_call: fro
 
 
 def outcomes(
-    rows: Batch, routed: Routed, stable: Settled, canary: Settled = NOTHING, rescue: Settled = NOTHING
+    rows: Requests, routed: Routed, stable: Settled, canary: Settled = NOTHING, rescue: Settled = NOTHING
 ) -> list[Outcome]:
     records = outcome_records(rows, routed, stable, canary, rescue, ("1", "2"), "r", 5)
     return [decoder(Outcome)(value) for _, value, _ in records]
@@ -178,7 +179,7 @@ def test_cutting_a_stream_into_other_batches_changes_no_variant(sizes: list[int]
     assert found == expected
 
 
-def part_of(whole: Batch, begin: int, end: int) -> Batch:
+def part_of(whole: Requests, begin: int, end: int) -> Requests:
     return DECODER.read(whole.records[begin:end], NOW)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from coalmine.models import Feature, FeatureType, Flavor, Golden, GoldenRow, Manifest, OutputKind, PackageFile
-from coalmine.streams.requests import Batch, RequestDecoder
+from coalmine.streams.request_decoder import RequestDecoder
+from coalmine.streams.requests import Requests
 
 NOW = 1_700_000_000_000
 
@@ -49,7 +50,7 @@ def request(**changes: Any) -> bytes:
     return json.dumps({**body, **changes}).encode()
 
 
-def read(value: bytes | None, **record: Any) -> Batch:
+def read(value: bytes | None, **record: Any) -> Requests:
     return RequestDecoder(STABLE, CANARY).read([Record(value, **record)], NOW)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from coalmine.streams.worker import BAD_CONFIG, FAULT, STOPPED, TOO_SLOW, UNREACHABLE
+from tests.kafka.relay import Orders
+from tests.kafka.traffic import Relay
 
 
 class Stage:
@@ -51,8 +53,16 @@ def test_the_exit_code_says_who_must_act(stage: Stage, scene: str, code: int) ->
     assert stage.play(scene).wait(20) == code
 
 
-@pytest.mark.parametrize("scene", ["run", "slow set-up"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_broker_that_cannot_be_reached_is_told_from_a_fault() -> None:
+    relay = Relay(Orders("127.0.0.1:9", "source", "target", "group", kafka={"log_level": "0"}))
+
+    assert relay.wait(45) == UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("scene", "number"),
+    [("run", signal.SIGTERM), ("run", signal.SIGINT), ("slow set-up", signal.SIGTERM)],
+)
 def test_a_signal_stops_the_worker_with_success(stage: Stage, scene: str, number: signal.Signals) -> None:
     process = stage.play(scene)
     assert process.stdout is not None
