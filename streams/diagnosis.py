@@ -3,7 +3,6 @@
 Messages name the field, its type and what to send. They never quote a value.
 """
 
-import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import msgspec
 
 from coalmine.errors import DecodeError
-from coalmine.models import Feature, FeatureType, Manifest
+from coalmine.models import Feature, FeatureType, Manifest, violation
 
 from .codec import MAX_KEY_BYTES, parse
 from .messages import VERSION, RequestCode
@@ -113,28 +112,17 @@ def check_features(body: Mapping[str, Any], manifest: Manifest) -> None:
             raise failed(RequestCode.MISSING_FEATURE, f"feature '{feature.name}' is missing")
 
 
-def check_cell(feature: Feature, cell: object) -> None:
+def check_cell(feature: Feature, cell: Any) -> None:
     """Raise if `cell` is not a value of `feature`."""
-    name = feature.name
-    if cell is None:
-        if not feature.nullable:
-            raise failed(RequestCode.BAD_TYPE, f"feature '{name}' must be {EXPECTED[feature.type]}, not null")
+    code = violation(feature, cell)
+    if code is None:
         return
-    if name_of(cell) != feature.type.value:
-        message = f"feature '{name}' must be {EXPECTED[feature.type]}, not {name_of(cell)}"
-        raise failed(RequestCode.BAD_TYPE, message)
-    if isinstance(cell, int | float) and not within(float(cell), feature):
-        message = f"feature '{name}' is outside {feature.minimum} to {feature.maximum}"
-        raise failed(RequestCode.OUT_OF_RANGE, message)
-    if feature.categories and cell not in feature.categories:
-        raise failed(RequestCode.UNKNOWN_CATEGORY, f"feature '{name}' has a value that the model does not know")
-
-
-def within(number: float, feature: Feature) -> bool:
-    """Tell whether `number` is finite and inside the feature's bounds."""
-    low = -math.inf if feature.minimum is None else feature.minimum
-    high = math.inf if feature.maximum is None else feature.maximum
-    return math.isfinite(number) and low <= number <= high
+    reasons = {
+        RequestCode.OUT_OF_RANGE: f"is outside {feature.minimum} to {feature.maximum}",
+        RequestCode.UNKNOWN_CATEGORY: "has a value that the model does not know",
+    }
+    wrong = f"must be {EXPECTED[feature.type]}, not {name_of(cell)}"
+    raise failed(RequestCode(code), f"feature '{feature.name}' {reasons.get(RequestCode(code), wrong)}")
 
 
 def name_of(value: object) -> str:
