@@ -7,6 +7,7 @@ rollback is counted at whatever look it would have come.
 import argparse
 import math
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -139,6 +140,7 @@ def rate(report: Report, name: str, first_looks: Sequence[int | None]) -> None:
     limit = upper_limit(hits, runs)
     report.bar(name, f"{hits} of {runs} = {100 * hits / runs:.2f} %, upper limit {100 * limit:.2f} %", "<= 5 %",
                hits <= 0.05 * runs)  # fmt: skip
+    print(*report.figures[-1], sep=" | ", file=sys.stderr, flush=True)
 
 
 def caught(report: Report, name: str, rows: Sequence[int]) -> None:

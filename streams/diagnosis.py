@@ -45,7 +45,7 @@ def find_fault(value: bytes, manifest: Manifest, key_name: str) -> None:
     if value[:1] == b"\x00":
         message = "the value has a Schema Registry prefix; send plain JSON"
         raise DecodeError(RequestCode.REGISTRY_FRAMING.value, message)
-    body = parse(decode_any, value)
+    body: object = parse(decode_any, value)
     try:
         value.decode()
     except UnicodeDecodeError as error:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -95,15 +96,14 @@ class Orders:
         )
 
 
-def make_topics(orders: Orders) -> None:
-    """Create every topic as `coalmine topics apply` would."""
+def make_topics(orders: Orders, config: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    """Create every topic as `coalmine topics apply` would; `config` holds other settings for some of them."""
     admin = AdminClient({"bootstrap.servers": orders.bootstrap})
     specs = topic_specs(orders.topics, [orders.plan()], PARTITIONS)
-    new = [NewTopic(s.name, s.partitions, 1, config=dict(s.config)) for s in specs]
+    new = [NewTopic(s.name, s.partitions, 1, config={**s.config, **(config or {}).get(s.name, {})}) for s in specs]
     for created in admin.create_topics(new).values():
         created.result(20)
-    for spec in specs:
-        wait_for(lambda spec=spec: has_leaders(orders, spec))
+    wait_for(lambda: all(has_leaders(orders, spec) for spec in specs))
 
 
 def has_leaders(orders: Orders, spec: TopicSpec) -> bool:
@@ -165,7 +165,6 @@ class PlayedScorer:
         self.recent: list[tuple[int, bytes, bytes]] = []
         self.ended = threading.Event()
         self.sent = 0
-        self.breakers: list[Any] = []
         self.threads = [threading.Thread(target=target, daemon=True) for target in (self._follow, self._work)]
 
     @property
@@ -212,7 +211,7 @@ class PlayedScorer:
         beat = Heartbeat(
             worker="played", host="here", version="0", role="score", time=datetime.now(UTC).isoformat(),
             control_offset=self.fold.offset - 1, partitions={self.orders.rollout: [0, 1, 2, 3]},
-            models={self.orders.rollout: models}, breakers=self.breakers,
+            models={self.orders.rollout: models},
         )  # fmt: skip
         self.producer.produce(self.orders.topics.workers, encode(beat), b"played", 0)
 
