@@ -19,6 +19,8 @@ Ledger = Mapping[int, Mapping[str, Sums]]
 
 NOTHING = Sums()
 
+COMPARED = frozenset({Variant.CANARY.value, Variant.STABLE.value})
+
 
 @dataclass(frozen=True, slots=True)
 class EpochSums:
@@ -30,9 +32,17 @@ class EpochSums:
     stable: Sums
 
 
-def known(sums: Ledger, epochs: Sequence[Epoch]) -> Ledger:
-    """Return the sums of those revisions that belong to an epoch already; the others wait for the state."""
-    return {revision: value for revision, value in sums.items() if any(holds(e, revision) for e in epochs)}
+def known(sums: Ledger, epochs: Sequence[Epoch]) -> dict[int, dict[str, Sums]]:
+    """Return the sums of the two variants that are compared, of revisions that belong to an epoch already.
+
+    The other revisions wait for the state. A shadow watches stable's rows with the canary's model, so its errors
+    must not mark stable's keys as known.
+    """
+    return {
+        revision: {name: value for name, value in variants.items() if name in COMPARED}
+        for revision, variants in sums.items()
+        if any(holds(epoch, revision) for epoch in epochs)
+    }
 
 
 def increments(last: Ledger, sums: Ledger) -> dict[int, dict[str, Sums]]:

@@ -52,39 +52,52 @@ class Ruling:
 
 def rule(checks: Sequence[CheckEvidence], outlook: Outlook, state: State, plan: Plan) -> Ruling:
     """Return the ruling over all checks of one look."""
-    threshold = -math.log(plan.analysis.alpha)
     acting = [check for check in checks if check.acts]
     log_e = log_mean_of([check.log_e_rollback for check in acting])
-    failed = failing(checks, acting, plan.analysis.alpha, log_e >= threshold)
-    above = [check for check in acting if check.log_e_limit is not None and check.log_e_limit >= threshold]
+    failed = failing(checks, acting, plan.analysis.alpha, log_e)
+    against = taken_back(acting, log_e, -math.log(plan.analysis.alpha))
+    if against is not None:
+        reason, hard_limit = against
+        return Ruling(verdict=Verdict.FAIL, decision=Decision.ROLLBACK, reason=reason, failed=failed,
+                      log_e_rollback=log_e, hard_limit=hard_limit)  # fmt: skip
+    verdict, decision, reason = onwards(checks, failed, outlook, state, plan)
+    return Ruling(verdict=verdict, decision=decision, reason=reason, failed=failed, log_e_rollback=log_e)
 
-    def ruling(verdict: Verdict, decision: Decision, reason: str, hard_limit: str | None = None) -> Ruling:
-        return Ruling(verdict=verdict, decision=decision, reason=reason, failed=failed, log_e_rollback=log_e,
-                      hard_limit=hard_limit)  # fmt: skip
 
-    if above:
-        worst = above[0]
-        limit = percent(worst.check.limit or 0.0)
-        reason = f"{worst.check.name} is above its limit of {limit}: {worst.highest.sentence()}"
-        return ruling(Verdict.FAIL, Decision.ROLLBACK, reason, "limit")
-    if log_e >= threshold:
-        worst = max(acting, key=lambda check: check.log_e_rollback)
-        reason = f"{worst.check.name} got worse with the canary: {worst.leading.sentence()}"
-        return ruling(Verdict.FAIL, Decision.ROLLBACK, reason)
-    open_checks = [check for check in acting if not check.passes(threshold)]
+def taken_back(acting: Sequence[CheckEvidence], log_e: float, threshold: float) -> tuple[str, str | None] | None:
+    """Return why the canary must go, and the hard limit it broke if it was one; None: it may stay."""
+    for check in acting:
+        if check.log_e_limit is not None and check.log_e_limit >= threshold:
+            limit = percent(check.check.limit or 0.0)
+            return f"{check.check.name} is above its limit of {limit}: {check.highest.sentence()}", "limit"
+    if log_e < threshold:
+        return None
+    worst = max(acting, key=lambda check: check.log_e_rollback)
+    return f"{worst.check.name} got worse with the canary: {worst.leading.sentence()}", None
+
+
+def onwards(
+    checks: Sequence[CheckEvidence], failed: frozenset[str], outlook: Outlook, state: State, plan: Plan
+) -> tuple[Verdict, Decision, str]:
+    """Return verdict, decision and reason where nothing demands a rollback.
+
+    Past the deadline a plan that wants an end gets one: its last gate may still open, one in the middle not.
+    """
+    threshold = -math.log(plan.analysis.alpha)
+    open_checks = [check for check in checks if check.acts and not check.passes(threshold)]
     late = is_automatic(state) and outlook.age_ms > plan.analysis.deadline_ms
-    verdict = (Verdict.INCONCLUSIVE if late else Verdict.UNDECIDED) if open_checks else Verdict.PASS
     obstacle = blocked(outlook, state, plan) or unproven(checks, open_checks, failed, threshold)
-    if obstacle is None and (not late or is_last_step(state) or plan.analysis.on_insufficient is OnInsufficient.HOLD):
-        return ruling(verdict, *upwards(state, plan))
+    ends = late and plan.analysis.on_insufficient is not OnInsufficient.HOLD and not is_last_step(state)
+    if obstacle is None and not ends:
+        return Verdict.PASS, *upwards(state, plan)
     if late:
-        return ruling(Verdict.INCONCLUSIVE, *overdue(plan, obstacle or "the ramp has not ended"))
+        return Verdict.INCONCLUSIVE, *overdue(plan, obstacle or "the ramp has not ended")
     assert obstacle is not None, "nothing speaks against a move up, yet none was made"
-    return ruling(verdict, Decision.HOLD, obstacle)
+    return Verdict.UNDECIDED if open_checks else Verdict.PASS, Decision.HOLD, obstacle
 
 
 def failing(
-    checks: Sequence[CheckEvidence], acting: Sequence[CheckEvidence], alpha: float, worse: bool
+    checks: Sequence[CheckEvidence], acting: Sequence[CheckEvidence], alpha: float, log_e: float
 ) -> frozenset[str]:
     """Return the names of the checks that are held against the canary.
 
@@ -92,7 +105,7 @@ def failing(
     decided, the loudest is named. Every other check is judged by itself, for it decides nothing of the kind.
     """
     names = {acting[index].check.name for index in blamed([check.log_e_rollback for check in acting], alpha)}
-    if worse and not names:
+    if log_e >= -math.log(alpha) and not names:
         names = {max(acting, key=lambda check: check.log_e_rollback).check.name}
     alone = {c.check.name for c in checks if not c.acts and c.log_e_rollback >= -math.log(alpha)}
     return frozenset(names | alone)

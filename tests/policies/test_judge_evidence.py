@@ -111,6 +111,17 @@ def test_what_is_only_shown_changes_no_decision() -> None:
     assert first.increments == second.increments
 
 
+def test_a_shadow_changes_no_decision_and_marks_no_key() -> None:
+    keyed, state = plan(by=By.KEY), at_step(plan(by=By.KEY))
+    alone = cut(seen(rows=400), seen(rows=3_600, faults=20, keys=range(20)))
+    watched = replace(alone, sums={2: {**alone.sums[2], "shadow": seen(rows=3_600, faults=20, keys=range(20))}})
+
+    assert (
+        look(Memory.empty(keyed, FROZEN), watched, state).increments
+        == look(Memory.empty(keyed, FROZEN), alone, state).increments
+    )
+
+
 # --- keys ---
 
 KEYED = plan(by=By.KEY)
