@@ -31,11 +31,11 @@ class Verdict:
     """What was found. Lists name requests as `partition@offset`.
 
     `lost`: no answer. `repeated`: more than one record. `contradicted`: records that differ, of one revision, or a
-    prediction and an error record. `strays`: records of no request. `doubled_outcomes`, `missing_outcomes`: more
-    or fewer than one live outcome. `other_outcomes`: no outcome equals an answer of the same revision.
-    `wrong_variant`: the variant does not follow from `u` and the weight. `not_sticky`: the key has two hashes in
-    one attempt. `not_finite`: a published number that is none. `letters_wrong`: a request with an error
-    record but not exactly one dead letter, or a dead letter of one with an answer. `shares_off`: revisions whose share of canary keys is not the
+    prediction and an error record. `strays`: records of no request. `doubled_outcomes`, `missing_outcomes`: more or
+    fewer than one live outcome. `other_outcomes`: no outcome equals an answer of the same revision. `wrong_variant`:
+    the variant does not follow from `u` and the weight. `not_sticky`: the key has two hashes in one attempt.
+    `not_finite`: a published number that is none. `letters_wrong`: a request with an error record but not exactly one
+    dead letter, or a dead letter of one with an answer. `shares_off`: revisions whose share of canary keys is not the
     weight, in words.
     """
 

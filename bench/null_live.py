@@ -1,7 +1,7 @@
 """Fifty live rollouts of a model against itself: how often does chance take it back?
 
-Real Kafka, real processes, the events' clock at more than 100 times life. All requests of one key in a hundred
-make any model fail, so both variants err at 1 %, clustered by key. Every attempt has a fresh cohort; it climbs 10, 25, 50 %
+Real Kafka, real processes, the events' clock at more than 100 times life. All requests of one key in a hundred make
+any model fail, so both variants err at 1 %, clustered by key. Every attempt has a fresh cohort; it climbs 10, 25, 50 %
 and ends by itself. One that has no verdict in time is rolled back by hand and counts as undecided.
 """
 
