@@ -356,3 +356,13 @@ def test_percentage_points_are_exact_decimal_fractions() -> None:
 def test_nothing_but_our_own_error_comes_out_of_any_text(text: str) -> None:
     with suppress(RolloutFileError):
         parse(text, "f.yaml")
+
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
+def test_the_examples_are_valid_files(path: Path) -> None:
+    plan, _ = load(path)
+
+    assert warnings(plan) == []

@@ -17,6 +17,7 @@ __all__ = ["app"]
 
 TRY, RUN, LOOK, STEER, FILES, SET_UP = "Try", "Run", "Look", "Steer", "Rollout files", "Set up"
 
+ANYWHERE = "Before or behind any command: --bootstrap-server HOST:PORT, --namespace NAME, --config FILE."
 EPILOG = "Settings come from flags, COALMINE_* variables and coalmine.toml. Begin with: coalmine demo"
 
 app = typer.Typer(
@@ -51,28 +52,35 @@ def version() -> None:
     say(f"coalmine {__version__}")
 
 
-app.command(rich_help_panel=TRY)(run.demo)
-app.command(rich_help_panel=RUN)(run.run)
-app.command(rich_help_panel=LOOK)(look.get)
-app.command(rich_help_panel=LOOK)(look.wait)
-app.command("status", hidden=True)(look.wait)
-app.command(rich_help_panel=LOOK)(look.explain)
-app.command(rich_help_panel=LOOK)(look.events)
-app.command(rich_help_panel=STEER)(steer.start)
-app.command(rich_help_panel=STEER)(steer.promote)
-app.command(rich_help_panel=STEER)(steer.rollback)
-app.command("abort", hidden=True)(steer.rollback)
-app.command(rich_help_panel=STEER)(steer.pause)
-app.command(rich_help_panel=STEER)(steer.resume)
-app.command(rich_help_panel=STEER)(steer.approve)
-app.command(rich_help_panel=STEER)(steer.retry)
-app.command(rich_help_panel=STEER)(steer.undo)
-setting = typer.Typer(no_args_is_help=True, help="Set the weight of a canary by hand.")
-setting.command("weight")(steer.set_weight)
+COMMANDS = (
+    (TRY, run.demo),
+    (RUN, run.run),
+    (LOOK, look.get),
+    (LOOK, look.wait),
+    (LOOK, look.explain),
+    (LOOK, look.events),
+    (STEER, steer.start),
+    (STEER, steer.promote),
+    (STEER, steer.rollback),
+    (STEER, steer.pause),
+    (STEER, steer.resume),
+    (STEER, steer.approve),
+    (STEER, steer.retry),
+    (STEER, steer.undo),
+    (STEER, steer.freeze),
+    (STEER, steer.unfreeze),
+    (FILES, files.lint),
+    (FILES, files.show),
+    (SET_UP, version),
+)
+"""Group and command, in the order of the help; the name of the function is what one types."""
+
+for group, command in COMMANDS:
+    app.command(rich_help_panel=group, epilog=ANYWHERE)(command)
+app.command("status", hidden=True, epilog=ANYWHERE)(look.wait)
+app.command("abort", hidden=True, epilog=ANYWHERE)(steer.rollback)
+
+setting = typer.Typer(no_args_is_help=True, help="Set the weight of a canary by hand: set weight NAME 25%.")
+setting.command("weight", epilog=ANYWHERE)(steer.set_weight)
 app.add_typer(setting, name="set", rich_help_panel=STEER)
-app.command(rich_help_panel=STEER)(steer.freeze)
-app.command(rich_help_panel=STEER)(steer.unfreeze)
-app.command(rich_help_panel=FILES)(files.lint)
-app.command(rich_help_panel=FILES)(files.show)
 app.add_typer(topics, name="topics", rich_help_panel=SET_UP)
-app.command(rich_help_panel=SET_UP)(version)

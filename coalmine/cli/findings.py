@@ -38,8 +38,9 @@ def situation(view: "RolloutView", look: "Look | None", plan: "Plan | None", now
     yield where
     yield view.message
     if look is not None and look.attempt == view.attempt:
-        yield f"look {look.look} at {clock(look.time)}: {look.verdict}, decided: {look.decision} - {look.reason}"
-        yield from (f"  evidence: {reason}" for reason in look.missing)
+        why = "" if look.reason in view.message else f" - {look.reason}"
+        yield f"look {look.look} at {clock(look.time)}: {look.verdict}, decided: {look.decision}{why}"
+        yield from (f"  evidence: {reason}" for reason in look.missing if reason not in view.message)
     waiting = list(waits_for(view, plan, now))
     if waiting:
         yield "it waits for:"

@@ -1,5 +1,6 @@
 """The group of all commands: global flags anywhere, every error as one sentence with the next step and an exit code."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,5 +59,6 @@ def fail(error: CoalmineError) -> None:
         typer.echo(f"{error}\n{count} {'error' if count == 1 else 'errors'}", err=True)
         return
     for line in str(error).splitlines():
-        typer.secho("error: ", err=True, nl=False, fg=typer.colors.RED, bold=True)
+        colour = False if "NO_COLOR" in os.environ else None  # None: on a terminal only
+        typer.secho("error: ", err=True, nl=False, fg=typer.colors.RED, bold=True, color=colour)
         typer.echo(line, err=True)

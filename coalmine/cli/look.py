@@ -47,7 +47,7 @@ def known_state(operator: "Operator", name: str) -> "State":
 
 def get(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Rollout to show; without it all are listed.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Rollout to show; without it all are listed.")] = "",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep watching until Ctrl-C.")] = False,
     output: Output = Format.TABLE,
 ) -> None:
@@ -230,7 +230,7 @@ def wait_for_end(operator: "Operator", name: str, seconds: float) -> Exit:
 def explain(
     ctx: typer.Context,
     name: Name,
-    check: Annotated[str, typer.Argument(metavar="[CHECK]", help="Only this check.")] = "",
+    check: Annotated[str, typer.Argument(metavar="CHECK", help="Only this check.")] = "",
 ) -> None:
     """Say why a rollout moves or does not: samples, intervals, e-values, what it waits for."""
     from .findings import explain as words
@@ -257,7 +257,7 @@ def hint(checks: list[str]) -> str:
 
 def events(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Only this rollout.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Only this rollout.")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     since: Annotated[str, typer.Option("--since", metavar="DURATION", help="Not older than this, e.g. 1h.")] = "",
     count: Annotated[int, typer.Option("--tail", "-n", min=1, help="At most this many of the past.")] = 50,

@@ -44,7 +44,7 @@ class Format(StrEnum):
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the rollout.", show_default=False)]
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Rollout files.", show_default=False)]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE", help="Rollout files.", show_default=False)]
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; shown in the events.", show_default=False)]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for the workers to obey.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -1,6 +1,7 @@
 """Commands that steer: each writes one command to the control topic, says what it did, then who obeys."""
 
 import getpass
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -285,11 +286,10 @@ def ask(risk: str, yes: bool) -> None:
     """Ask a person to confirm; without a terminal only `--yes` does."""
     if yes:
         return
-    import sys
-
     if not sys.stdin.isatty():
         raise CommandError(f"{risk}; add --yes to go on")
-    typer.confirm(f"{risk}. Go on?", abort=True, err=True)
+    if not typer.confirm(f"{risk}. Go on?", err=True):
+        raise CommandError("nothing was sent; type the command again when you are sure")
 
 
 def steer(ctx: typer.Context, name: str, make: Make, reason: str, no_wait: bool) -> None:
@@ -328,8 +328,10 @@ def report(operator: "Operator", folded: "Folded", no_wait: bool) -> None:
 
 def did(verb: str, state: "State") -> str:
     """Return what a command has done, in the past tense."""
-    from .words import DONE
+    from .words import DONE, weight
 
+    if verb == "set_weight":
+        return f"set to {weight(state.weight)}"
     if verb in ("promote", "approve") and state.phase.value != "promoted":
         return "moved to the next step"
     return "promoted" if verb == "approve" else DONE[verb]

@@ -41,7 +41,6 @@ STATUSES = {
 
 DONE = {
     "start": "started",
-    "set_weight": "set to another weight",
     "promote": "promoted",
     "pause": "paused",
     "resume": "resumed",
