@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -75,9 +75,10 @@ def promote(
     from coalmine.policies import Promote
 
     def make(state: "State") -> "Command":
-        if full and state.phase.has_attempt and state.canary is not None:
+        command = Promote(rollout=name, full=full, expected_revision=state.revision)
+        if full and state.canary is not None and would_apply(state, command):
             ask(f"{state.canary.uri} becomes stable for all traffic of {name!r} now, without more evidence", yes)
-        return Promote(rollout=name, full=full, expected_revision=state.revision)
+        return command
 
     steer(ctx, name, make, reason, no_wait)
 
@@ -162,9 +163,10 @@ def set_weight(
     def make(state: "State") -> "Command":
         following = next_step(state)
         bound = state.plan.steps[following - 1].weight if state.plan is not None and following else None
-        if bound is not None and wanted > bound:
+        command = SetWeight(rollout=name, weight=wanted, expected_revision=state.revision)
+        if bound is not None and wanted > bound and would_apply(state, command):
             ask(f"{words(wanted)} is above the next step of {name!r} ({words(bound)})", yes)
-        return SetWeight(rollout=name, weight=wanted, expected_revision=state.revision)
+        return command
 
     steer(ctx, name, make, reason, no_wait)
 
@@ -282,6 +284,15 @@ def moment(written: str) -> datetime:
         raise typer.BadParameter(message, param_hint="--until") from error
 
 
+def would_apply(state: "State", command: "Command") -> bool:
+    """Tell whether a command would be applied now: nobody should be asked about one that is refused anyway."""
+    from coalmine.policies import Applied, At, advance
+
+    at = At(state.control_offset + 1, int(datetime.now(UTC).timestamp() * 1_000))
+    _, effects = advance(state, signed(command, ""), at)
+    return any(isinstance(effect, Applied) for effect in effects)
+
+
 def ask(risk: str, yes: bool) -> None:
     """Ask a person to confirm; without a terminal only `--yes` does."""
     if yes:
@@ -299,7 +310,7 @@ def steer(ctx: typer.Context, name: str, make: Make, reason: str, no_wait: bool)
         report(operator, operator.send(signed(make(state), reason)), no_wait)
 
 
-def signed(command: "Command", reason: str) -> Any:
+def signed(command: "Command", reason: str) -> "Command":
     """Return the command with its time, issuer and reason."""
     return replace(
         command,

@@ -215,6 +215,15 @@ def test_what_is_risky_needs_yes_where_nobody_can_be_asked(namespace: Namespace)
     assert namespace.state(rollout)["weight"] == 20.0
 
 
+def test_nobody_is_asked_about_what_would_be_refused_anyway(namespace: Namespace) -> None:
+    rollout = namespace.started()
+
+    result = namespace.call("promote", rollout, "--full")
+
+    assert result.exit_code == 1
+    assert "promote refused: the numbers of stable are not frozen yet" in result.stderr
+
+
 def test_a_weight_up_to_the_next_step_is_not_asked_for(namespace: Namespace) -> None:
     rollout = namespace.ramped()
 
