@@ -121,7 +121,7 @@ class EnvironmentSource(EnvSettingsSource):
 def sourced(file: Path | None) -> type[BaseSettings]:
     """Return a class whose instances gather the settings from flags, environment and `file`, in this order."""
 
-    class Sourced(BaseSettings, Settings):
+    class Sourced(BaseSettings, Settings):  # pyright: ignore[reportIncompatibleVariableOverride] # pydantic merges them
         model_config = SettingsConfigDict(
             env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
         )

@@ -34,10 +34,12 @@ class CallRow(Protocol):
     @property
     def ms(self) -> float:
         """Duration of the call in ms."""
+        ...
 
     @property
     def fault(self) -> str | None:
         """The code if the whole call failed."""
+        ...
 
 
 class OutcomeRow(Protocol):
@@ -46,54 +48,67 @@ class OutcomeRow(Protocol):
     @property
     def revision(self) -> int:
         """The revision that routed the row."""
+        ...
 
     @property
     def variant(self) -> str:
         """The variant the row was assigned to."""
+        ...
 
     @property
     def mode(self) -> str:
         """`live`, or `shadow`: booked under the variant `shadow` whatever model it was."""
+        ...
 
     @property
     def cohort(self) -> str | None:
         """None where the row was randomised."""
+        ...
 
     @property
     def evidence(self) -> bool:
         """False where the whole batch is left out."""
+        ...
 
     @property
     def ok(self) -> bool:
         """Whether the assigned variant answered."""
+        ...
 
     @property
     def error_code(self) -> str | None:
         """Why it did not."""
+        ...
 
     @property
     def by_call(self) -> bool:
         """Whether the row failed with its whole call, which counts the fault."""
+        ...
 
     @property
     def call(self) -> CallRow | None:
         """The call, on the first of its rows that are evidence."""
+        ...
 
     @property
     def bucket(self) -> int:
         """Key bucket 0..63."""
+        ...
 
     @property
     def key_hash(self) -> str | None:
         """16 hex digits, on rows with a fault."""
+        ...
 
     @property
     def prediction(self) -> Any:
         """What the user got; only numbers are summed."""
+        ...
 
     @property
     def latency_ms(self) -> float:
         """From consume to produce."""
+        ...
 
 
 GROUP = attrgetter("revision", "variant", "mode", "cohort", "evidence")

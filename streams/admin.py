@@ -4,9 +4,6 @@ Comparing is pure; only `Admin` talks to the broker. Topics of the user (request
 are missing, so that a new project can begin, and never changed.
 """
 
-# The package re-exports these names on purpose and says so in its documentation, but not to type checkers.
-# pyright: reportPrivateImportUsage=false
-
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future

@@ -37,10 +37,12 @@ class Consumed(Protocol):
     @property
     def offset(self) -> int:
         """Where the record stands."""
+        ...
 
     @property
     def value(self) -> bytes | None:
         """Its bytes."""
+        ...
 
 
 class Records(Protocol):

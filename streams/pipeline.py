@@ -75,7 +75,9 @@ def split(batch: Requests, router: Router, blocked: Fallback | None = None) -> R
     to_canary = [] if block else [i for i in all_rows if is_canary[i]]
     to_stable = list(all_rows) if block else [i for i in all_rows if not is_canary[i]]
     cohorts = assigned.cohort.tolist()
-    names = [COHORT_NAMES[Cohort(code)] for code in cohorts] if any(cohorts) else [None] * len(batch)
+    names: list[str | None] = [None] * len(batch)
+    if any(cohorts):
+        names = [COHORT_NAMES[Cohort(code)] for code in cohorts]
     return Routed(
         assigned.u.tolist(), assigned.bucket.tolist(), names, is_canary, Part(to_stable), Part(to_canary), block
     )
@@ -105,7 +107,7 @@ def settle(part: Part, answers: Answers, latency_ms: float) -> Settled:
     """Return what `answers` (one per row of the part, in order) means for the rows of the batch."""
     rows = part.rows
     values = dict(zip(rows, answers.values.tolist(), strict=True))
-    faults = {rows[i]: code for i, code in answers.faults.items()}
+    faults: dict[int, str] = {rows[i]: code for i, code in answers.faults.items()}
     for row in faults:
         del values[row]
     assert all(map(math.isfinite, values.values())), "the engine let a number through that is not finite"

@@ -9,7 +9,7 @@ name the field and the code.
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -54,12 +54,15 @@ def features_struct(stable: Manifest, canary: Manifest | None) -> type[msgspec.S
 
 def request_struct(features: type[msgspec.Struct], key_name: str) -> type[msgspec.Struct]:
     """Return the struct of a whole request; `key_name` is the top-level field that holds the routing key."""
+    identity: Any = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    key: Any = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_BYTES)]
+    segment: Any = Annotated[dict[str, str], msgspec.Meta(max_length=8)]
     members = [
         ("features", features | list[float | None] | msgspec.UnsetType, msgspec.UNSET),
-        ("id", Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None, None),
-        ("key", Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_BYTES)] | None, None),
+        ("id", identity | None, None),
+        ("key", key | None, None),
         ("ts", int | datetime | None, None),
-        ("segment", Annotated[dict[str, str], msgspec.Meta(max_length=8)] | None, None),
+        ("segment", segment | None, None),
         ("meta", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET),
         ("v", int, 1),
         ("specversion", str | None, None),
@@ -84,7 +87,9 @@ class RequestDecoder:
         self.features = features_struct(stable, canary)
         self.key_reader = field_reader(key) if key.startswith(("segment.", "feature.")) else None
         self.key_name = "key" if self.key_reader else key
-        self.decode_json = msgspec.json.Decoder(request_struct(self.features, self.key_name)).decode
+        self.decode_json: Callable[[bytes], Any] = msgspec.json.Decoder(
+            request_struct(self.features, self.key_name)
+        ).decode
         self.categories = {f.name: frozenset(f.categories) for f in stable.features if f.categories}
 
     def rows(self, batch: Requests, manifest: Manifest, indices: Sequence[int]) -> list[Row]:
