@@ -6,7 +6,7 @@ judged by the verifier. Session timeout and commit interval are the defaults (6 
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from statistics import median
 
 import numpy as np
@@ -17,7 +17,7 @@ from .measure import wait_for
 from .rig import Site
 from .scene import PARTITIONS, Scene, scene
 
-__all__ = ["FAULTS", "kill_scorer", "rebalance", "stop_scorer"]
+__all__ = ["RATE", "STEADY", "begin", "catch_up", "finish", "kill_scorer", "rebalance", "stop_scorer", "told"]
 
 RATE = 1_500
 """Requests a second while workers come and go."""
@@ -172,11 +172,3 @@ def seconds_to_next(found: Collected, at_ms: float) -> float:
     """Return the seconds from a moment (epoch ms) to the next answer, infinite when there is none."""
     later = found.answered_ms[np.searchsorted(found.answered_ms, at_ms, side="right") :]
     return float(later[0] - at_ms) / 1e3 if len(later) else float("inf")
-
-
-FAULTS: dict[str, Callable[[Site], Report]] = {
-    "kill-scorer": kill_scorer,
-    "stop-scorer": stop_scorer,
-    "rebalance": rebalance,
-}
-"""Proofs by the name of their evidence file."""

@@ -72,6 +72,7 @@ def send(load: Load, is_wanted: Callable[[], bool]) -> Sent:
         "bootstrap.servers": load.bootstrap,
         "partitioner": "murmur2_random",
         "linger.ms": 0,
+        "socket.nagle.disable": True,
         "queue.buffering.max.messages": 500_000,
         "log_level": 0,
     })  # fmt: skip

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 
+from .broker_away import broker_away
 from .demo_runs import demo_runs
 from .evidence import Report
 from .faults import kill_scorer, rebalance, stop_scorer
@@ -53,6 +54,7 @@ PROOFS: dict[str, Proof] = {
     "stop-scorer": on_kafka("stop-scorer", stop_scorer),
     "rebalance": on_kafka("rebalance", rebalance),
     "kill-analyzer": on_kafka("kill-analyzer", kill_analyzer),
+    "broker-away": on_kafka("broker-away", broker_away),
     "poison": on_kafka("poison", poisoned),
     "null-live": on_kafka("null-live", null_live),
     "null-rates": null_rates,
@@ -62,7 +64,7 @@ PROOFS: dict[str, Proof] = {
 
 GROUPS = {
     "bench": ("throughput", "latency"),
-    "faults": ("kill-scorer", "stop-scorer", "rebalance", "kill-analyzer", "poison"),
+    "faults": ("kill-scorer", "stop-scorer", "rebalance", "kill-analyzer", "broker-away", "poison"),
     "null": ("null-live", "null-rates"),
 }
 """Names for several proofs."""
