@@ -8,9 +8,11 @@ import typer
 from coalmine import __version__
 
 from . import files, look, run, steer
+from .events import events
 from .group import CommandGroup
 from .options import Flags
 from .output import say
+from .start import start
 from .topics import topics
 
 __all__ = ["app"]
@@ -58,8 +60,8 @@ COMMANDS = (
     (LOOK, look.get),
     (LOOK, look.wait),
     (LOOK, look.explain),
-    (LOOK, look.events),
-    (STEER, steer.start),
+    (LOOK, events),
+    (STEER, start),
     (STEER, steer.promote),
     (STEER, steer.rollback),
     (STEER, steer.pause),

@@ -1,6 +1,7 @@
 """Commands on rollout files: lint, show. They talk to nobody."""
 
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from coalmine.policies import Check, Plan
 
 __all__ = ["Report", "lint", "show"]
-
-from enum import StrEnum
 
 
 class Report(StrEnum):

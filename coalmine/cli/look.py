@@ -1,9 +1,8 @@
-"""Commands that look: get, wait, explain, events. They change nothing."""
+"""Commands that look at the state: get, wait, explain. They change nothing."""
 
 import time
-from collections import deque
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,37 +11,18 @@ from coalmine.errors import CommandError
 
 from ..suggest import did_you_mean
 from .exits import Exit
-from .options import Format, Name, Output, connect
+from .options import Format, Name, Output, connect, known_state
 from .output import columns, console, document, is_terminal, note, say, yaml_text
+from .watch import RECENT, following, screen, watch_lines, watch_live, watch_records
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from coalmine.policies import State
-    from coalmine.streams.messages import Event, RolloutView
+    from coalmine.streams.messages import RolloutView
     from coalmine.streams.operator import Operator
 
-__all__ = ["events", "explain", "get", "known_state", "wait"]
-
-RECENT = 20
-"""Events that are read for a screen; the last few are shown."""
-
-REFRESH_SECONDS = 0.5
-"""Pause between two drawings of the live view when nothing happens: times since go on."""
+__all__ = ["explain", "get", "wait"]
 
 ENDS = {"promoted": Exit.DONE, "rolled_back": Exit.ROLLED_BACK}
 WAITS_FOR_A_PERSON = frozenset({"paused", "awaiting_approval"})
-
-
-def known_state(operator: "Operator", name: str) -> "State":
-    """Return the state of a rollout by our own fold; raise CommandError for a name that is not in the log."""
-    operator.fold()
-    states = operator.picture.states
-    if name not in states:
-        meant = did_you_mean(name, states)
-        begin = f"; begin it with `coalmine start {name} --canary URI --file FILE`"
-        raise CommandError(f"no rollout {name!r} in namespace {operator.topics.namespace!r}{meant or begin}")
-    return states[name]
 
 
 def get(
@@ -62,7 +42,8 @@ def get(
         operator.look(name)
         if not watch:
             show_one(operator, name, output)
-        elif output in (Format.JSON, Format.YAML):
+            return
+        if output in (Format.JSON, Format.YAML):
             watch_records(operator, name, output)
         elif is_terminal():
             watch_live(operator, name)
@@ -110,76 +91,6 @@ def show_one(operator: "Operator", name: str, output: Format) -> None:
         say(document(view) if output is Format.JSON else yaml_text(view))
         return
     console().print(screen(operator, name, operator.newest_events(name, RECENT)))
-
-
-def screen(
-    operator: "Operator", name: str, recent: "list[Event]", before: "RolloutView | None" = None
-) -> "RenderableType":
-    """Return the screen of a rollout as of the operator's picture; `before` is an earlier view, for rates."""
-    from .view import rates, render
-
-    now = operator.clock()
-    view = operator.picture.view(name, now)
-    return render(
-        view,
-        recent,
-        plan=operator.picture.states[name].plan,
-        now=datetime.fromtimestamp(now, UTC),
-        requests_per_second=rates(before, view) if before is not None else None,
-        judge_alive=operator.picture.has_judge(now),
-    )
-
-
-def watch_live(operator: "Operator", name: str) -> None:
-    """Draw a rollout again and again until Ctrl-C."""
-    from rich.live import Live
-
-    recent = deque(operator.newest_events(name, RECENT), maxlen=RECENT)
-    views = deque([operator.picture.view(name, operator.clock())], maxlen=2)
-    drawn = 0.0
-    with Live(screen(operator, name, list(recent)), console=console(), auto_refresh=False) as live:
-        for arrived in operator.follow():
-            mine = [event for event in arrived if event.rollout == name]
-            recent.extend(mine)
-            if (view := operator.picture.view(name, operator.clock())).time != views[-1].time:
-                views.append(view)
-            if mine or time.monotonic() - drawn >= REFRESH_SECONDS:
-                live.update(screen(operator, name, list(recent), views[0]), refresh=True)
-                drawn = time.monotonic()
-
-
-def watch_lines(operator: "Operator", name: str) -> None:
-    """Print a line for each change until Ctrl-C."""
-    from .words import phase, weight
-
-    for view in changes(operator, name):
-        say(f"{view.time}  {phase(view.phase)[0]}  {weight(view.weight)}  {view.message}")
-
-
-def watch_records(operator: "Operator", name: str, output: Format) -> None:
-    """Print the record of each change until Ctrl-C: JSON one a line, YAML one a document."""
-    import msgspec
-
-    for view in changes(operator, name):
-        say(msgspec.json.encode(view).decode() if output is Format.JSON else f"---\n{yaml_text(view)}")
-
-
-def changes(operator: "Operator", name: str) -> "Iterator[RolloutView]":
-    """Yield the view of a rollout now and whenever phase, weight, message or revision differ from the last one."""
-    last: tuple[object, ...] = ()
-    for _ in following(operator):
-        view = operator.picture.view(name, operator.clock())
-        shown = (view.phase, view.weight, view.message, view.revision)
-        if shown != last:
-            last = shown
-            yield view
-
-
-def following(operator: "Operator") -> "Iterator[list[Event]]":
-    """Yield at once, then whatever comes in."""
-    yield []
-    for arrived in operator.follow():
-        yield list(arrived)
 
 
 def wait(
@@ -253,48 +164,3 @@ def explain(
 def hint(checks: list[str]) -> str:
     """Return which checks have findings."""
     return f"there are: {', '.join(checks)}" if checks else "no check has been evaluated in this attempt yet"
-
-
-def events(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Only this rollout.")] = "",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    since: Annotated[str, typer.Option("--since", metavar="DURATION", help="Not older than this, e.g. 1h.")] = "",
-    count: Annotated[int, typer.Option("--tail", "-n", min=1, help="At most this many of the past.")] = 50,
-    output: Output = Format.TABLE,
-) -> None:
-    """Show what happened: results of commands, changes of phase and verdict."""
-    from ..rollout_file.units import duration_ms
-
-    try:
-        span = timedelta(milliseconds=duration_ms(since)) if since else None
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--since") from error
-    with connect(ctx) as operator:
-        operator.fold()
-        oldest = datetime.fromtimestamp(operator.clock(), UTC) - span if span else None
-        past = operator.newest_events(name or None, count if span is None else 10**6, oldest)
-        if not past and not follow:
-            note("no events; the analyzer writes them, see `coalmine run FILE --role analyze`")
-        for event in past:
-            say(event_line(event, output))
-        for arrived in operator.follow() if follow else ():
-            for event in arrived:
-                if name in ("", event.rollout):
-                    say(event_line(event, output))
-
-
-def event_line(event: "Event", output: Format) -> str:
-    """Return an event as one line: words, or its record."""
-    import msgspec
-
-    from .view import event_words
-    from .words import weight
-
-    if output is Format.JSON:
-        return msgspec.json.encode(event).decode()
-    if output is Format.YAML:
-        return f"---\n{yaml_text(event)}"
-    issuer = f" by {event.issued_by}" if event.issued_by else ""
-    where = f"revision {event.revision}, {weight(event.weight)}"
-    return f"{event.time}  {event.rollout}  {event_words(event)}{issuer}  ({where})  {event.reason}"

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coalmine.errors import CommandError
+
+from ..suggest import did_you_mean
+
 if TYPE_CHECKING:
+    from coalmine.policies import State
     from coalmine.settings import Settings
     from coalmine.streams.operator import Operator
 
@@ -21,6 +26,7 @@ __all__ = [
     "Reason",
     "Yes",
     "connect",
+    "known_state",
     "settings_of",
 ]
 
@@ -71,3 +77,14 @@ def connect(ctx: typer.Context) -> "Operator":
 
     settings = settings_of(ctx)
     return Operator(KafkaSettings(settings.kafka), settings.namespace)
+
+
+def known_state(operator: "Operator", name: str) -> "State":
+    """Return the state of a rollout by our own fold; raise CommandError for a name that is not in the log."""
+    operator.fold()
+    states = operator.picture.states
+    if name not in states:
+        meant = did_you_mean(name, states)
+        begin = f"; begin it with `coalmine start {name} --canary URI --file FILE`"
+        raise CommandError(f"no rollout {name!r} in namespace {operator.topics.namespace!r}{meant or begin}")
+    return states[name]

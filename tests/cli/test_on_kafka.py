@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Producer
 from typer.testing import CliRunner, Result
 
-from coalmine.cli import steer
+from coalmine.cli import report
 from coalmine.cli.app import app
 from coalmine.streams.codec import encode
 from coalmine.streams.messages import Event, Heartbeat, LoadedModel
@@ -287,7 +287,7 @@ def test_a_change_is_confirmed_by_workers_and_laggards_are_named(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rollout = namespace.ramped()
-    monkeypatch.setattr(steer, "CONFIRM_SECONDS", 1.0)
+    monkeypatch.setattr(report, "CONFIRM_SECONDS", 1.0)
     for worker in ("w1", "w2"):
         namespace.beat(rollout, worker, control_offset=10**9)
     namespace.beat(rollout, "w3", control_offset=0)
@@ -307,7 +307,7 @@ def test_a_confirmation_that_comes_late_ends_the_waiting(namespace: Namespace) -
     result = namespace.call("pause", rollout)
 
     assert "confirmed by 1 of 1 worker" in result.stdout
-    assert time.monotonic() - began < steer.CONFIRM_SECONDS / 2
+    assert time.monotonic() - began < report.CONFIRM_SECONDS / 2
 
 
 def test_a_start_is_refused_while_workers_serve_different_stable_models(namespace: Namespace) -> None:
