@@ -12,7 +12,7 @@ from coalmine.errors import CommandError
 from ..suggest import did_you_mean
 from .exits import Exit
 from .options import Format, Name, Output, connect, known_state
-from .output import columns, console, document, is_terminal, note, say, yaml_text
+from .output import columns, document, is_terminal, note, say, show, yaml_text
 from .watch import RECENT, following, screen, watch_lines, watch_live, watch_records
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def show_one(operator: "Operator", name: str, output: Format) -> None:
     if output in (Format.JSON, Format.YAML):
         say(document(view) if output is Format.JSON else yaml_text(view))
         return
-    console().print(screen(operator, name, operator.newest_events(name, RECENT)))
+    show(screen(operator, name, operator.newest_events(name, RECENT)))
 
 
 def wait(

@@ -2,14 +2,15 @@
 
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import RenderableType
 
-__all__ = ["columns", "console", "document", "is_terminal", "note", "say", "yaml_text"]
+__all__ = ["columns", "document", "is_terminal", "note", "say", "show", "yaml_text"]
 
 PLAIN_WIDTH = 120
 """Columns of a table when nobody says how wide the screen is; files and pipes have no edge."""
@@ -30,11 +31,16 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def console() -> "Console":
-    """Return a console on stdout; rich itself obeys NO_COLOR and leaves colour out of files and pipes."""
+def show(renderable: "RenderableType") -> None:
+    """Print a screen: in colour on a terminal (NO_COLOR is obeyed), else as plain lines."""
     from rich.console import Console
 
-    return Console(highlight=False) if is_terminal() else Console(width=PLAIN_WIDTH, highlight=False)
+    if is_terminal():
+        Console(highlight=False).print(renderable)
+        return
+    text = StringIO()
+    Console(file=text, width=PLAIN_WIDTH, highlight=False).print(renderable)
+    say("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
@@ -53,8 +59,6 @@ def document(record: Any) -> str:
 
 def yaml_text(record: Any) -> str:
     """Return a record of the wire, or a list of them, as YAML."""
-    from io import StringIO
-
     import msgspec
     from ruamel.yaml import YAML
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .options import Format
-from .output import console, say, yaml_text
+from .output import say, yaml_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,12 +44,13 @@ def screen(
 
 def watch_live(operator: "Operator", name: str) -> None:
     """Draw a rollout again and again until Ctrl-C."""
+    from rich.console import Console
     from rich.live import Live
 
     recent = deque(operator.newest_events(name, RECENT), maxlen=RECENT)
     views = deque([operator.picture.view(name, operator.clock())], maxlen=2)
     drawn = 0.0
-    with Live(screen(operator, name, list(recent)), console=console(), auto_refresh=False) as live:
+    with Live(screen(operator, name, list(recent)), console=Console(highlight=False), auto_refresh=False) as live:
         for arrived in operator.follow():
             mine = [event for event in arrived if event.rollout == name]
             recent.extend(mine)
