@@ -1,5 +1,6 @@
 """Settings: which source wins, and that nothing misspelt is ignored."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from coalmine.settings import Settings, load_settings
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("COALMINE_CONFIG", "COALMINE_NAMESPACE"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("COALMINE_")]:
+        monkeypatch.delenv(name)
 
 
 def write(text: str, name: str = "coalmine.toml") -> Path:
