@@ -39,7 +39,7 @@ lint: .venv/.ready
 	$(BIN)/pyright
 
 bench: .venv/.ready kafka
-	$(BIN)/python -m bench.throughput $(ARGS)
+	$(BIN)/python -m bench $(ARGS)
 
 verify: .venv/.ready kafka
 	$(BIN)/python -m bench.verify $(ARGS)

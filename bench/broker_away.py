@@ -53,7 +53,7 @@ def long_outage(report: Report, kafka: Site) -> None:
     """Let the worker give up, and another do its work again."""
     assert kafka.broker is not None, "only a broker of our own can be frozen"
     with scene(kafka, STEADY) as live:
-        live.installation.environment = {"COALMINE_WORKER__DELIVERY_TIMEOUT_MS": str(int(DELIVERY_SECONDS * 1000))}
+        live.installation.environment = {"COALMINE_KAFKA__DELIVERY_TIMEOUT_MS": str(int(DELIVERY_SECONDS * 1000))}
         begin(live)
         live.start_load(RATE)
         catch_up(live)

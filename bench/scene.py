@@ -72,11 +72,14 @@ class Scene:
         return worker
 
     def start_load(self, rate: float, **options: Any) -> Worker:
-        """Start open-loop traffic in a process of its own, until `end_load`; `options` are fields of `Load`."""
+        """Let open-loop traffic flow from a process of its own until `end_load`; `options` are fields of `Load`."""
         load = Load(bootstrap=self.kafka.bootstrap, topic=self.topics.requests, rate=rate, seconds=LONG, **options)
         output = self.folder / f"load-{len(self.loads)}"
+        before = self.log.count(self.topics.requests)
         worker = Worker(python("bench.load", msgspec.json.encode(load).decode()), output)
         self.loads.append(worker)
+        requests = self.topics.requests
+        wait_for(lambda: self.log.count(requests) > before, SETTLE_SECONDS, "a request", {"load": worker})
         return worker
 
     def end_load(self) -> Sent:

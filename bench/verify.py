@@ -73,9 +73,11 @@ GROUPS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the named proofs, all when none is named."""
     parser = argparse.ArgumentParser(prog="bench.verify", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*PROOFS, *GROUPS, []],
-                        help=f"one of {', '.join([*PROOFS, *GROUPS])}")  # fmt: skip
-    chosen = list(dict.fromkeys(expanded(parser.parse_args(arguments).names or PROOFS)))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join([*PROOFS, *GROUPS])}")
+    names = parser.parse_args(arguments).names
+    if unknown := [name for name in names if name not in PROOFS and name not in GROUPS]:
+        parser.error(f"there is no proof {unknown[0]!r}; choose from {', '.join([*PROOFS, *GROUPS])}")
+    chosen = list(dict.fromkeys(expanded(names or PROOFS)))
     missed = [name for name in chosen if not is_proved(name)]
     print(f"missed: {', '.join(missed)}" if missed else f"all bars met: {', '.join(chosen)}")
     return 1 if missed else 0
