@@ -46,14 +46,16 @@ def known(sums: Ledger, epochs: Sequence[Epoch]) -> dict[int, dict[str, Sums]]:
 
 
 def increments(last: Ledger, sums: Ledger) -> dict[int, dict[str, Sums]]:
-    """Return what changed since `last`, by revision and variant; decided on evidence only."""
+    """Return what changed since `last`, by revision and variant; decided on evidence only.
+
+    Whatever happens, happens to a row or a call: with both counts as before nothing else has changed.
+    """
     changed: dict[int, dict[str, Sums]] = {}
     for revision, variants in sums.items():
         for variant, value in variants.items():
             before = last.get(revision, {}).get(variant, NOTHING)
-            after = value.evidence()
-            if after != before:
-                changed.setdefault(revision, {})[variant] = after - before
+            if (value.rows, value.calls) != (before.rows, before.calls):
+                changed.setdefault(revision, {})[variant] = value.evidence() - before
     return changed
 
 

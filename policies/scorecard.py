@@ -10,6 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import add, sub
 from typing import Any, TypeVar
 
 import numpy as np
@@ -220,6 +221,7 @@ class Sums:
 
 def combine(a: Sums, b: Sums, sign: int, keys: frozenset[int], bound: int, predictions: Moments) -> Sums:
     """Return a + sign * b in every count."""
+    step = add if sign > 0 else sub
     return Sums(
         rows=a.rows + sign * b.rows,
         row_faults=counted(a.row_faults, b.row_faults, sign),
@@ -227,8 +229,8 @@ def combine(a: Sums, b: Sums, sign: int, keys: frozenset[int], bound: int, predi
         calls=a.calls + sign * b.calls,
         call_faults=counted(a.call_faults, b.call_faults, sign),
         call_ms=counted(a.call_ms, b.call_ms, sign),
-        bucket_rows=tuple(x + sign * y for x, y in zip(a.bucket_rows, b.bucket_rows, strict=True)),
-        bucket_faults=tuple(x + sign * y for x, y in zip(a.bucket_faults, b.bucket_faults, strict=True)),
+        bucket_rows=tuple(map(step, a.bucket_rows, b.bucket_rows)),
+        bucket_faults=tuple(map(step, a.bucket_faults, b.bucket_faults)),
         fault_keys=keys,
         key_bound=bound,
         other_rows=counted(a.other_rows, b.other_rows, sign),
@@ -239,6 +241,8 @@ def combine(a: Sums, b: Sums, sign: int, keys: frozenset[int], bound: int, predi
 
 def counted(a: Mapping[K, int], b: Mapping[K, int], sign: int) -> dict[K, int]:
     """Return a + sign * b per name, without the zeros."""
+    if not a and not b:
+        return {}
     total = {name: a.get(name, 0) + sign * b.get(name, 0) for name in {**a, **b}}
     return {name: count for name, count in total.items() if count}
 

@@ -9,6 +9,7 @@ approximately. Serves as the second opinion under keyed routing, and for interva
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from scipy.special import log_ndtr, ndtri
 
@@ -44,6 +45,7 @@ def pooled(differences: Iterable[Difference]) -> Difference:
     return Difference(score / information if information else math.nan, information)
 
 
+@lru_cache(maxsize=64)
 def tuning(effect: float, alpha: float) -> float:
     """Return rho, the prior precision at which the test is quickest around the fixed size for `effect`."""
     information = ((ndtri(1.0 - alpha) + ndtri(POWER)) / effect) ** 2
