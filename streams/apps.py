@@ -81,14 +81,17 @@ def make_app(
     *,
     create_topics: bool = False,
     leader_wait_seconds: float = 0.0,
+    gather_ms: int = 0,
     **overrides: Any,
 ) -> Any:
     """Return a Faust app whose `hot_topics` come as batches; its consumer group is `app_id`.
 
     `producer` is flushed before every commit; None for an app that produces only through Faust. `create_topics` lets
     Faust create the changelogs of tables that are missing. `leader_wait_seconds` is for the embedded broker with
-    several members in a group (0.2). `overrides` are settings of Faust, for tests and measurements. Call it inside
-    the running event loop. Raises ConfigError for security settings that cannot be used.
+    several members in a group (0.2). `gather_ms` lets the broker collect records that long for a larger batch, for
+    work that nobody waits for; `fetch.wait.max.ms` of the settings overrules it. `overrides` are settings of Faust,
+    for tests and measurements. Call it inside the running event loop. Raises ConfigError for security settings that
+    cannot be used.
     """
     client = kafka.faust()
     brokers = [f"kafka://{broker}" for broker in client.brokers]
@@ -103,10 +106,17 @@ def make_app(
     app: Any = App(app_id, env={}, **settings)
     app.transport = BatchTransport(
         client.brokers, app, hot_topics=frozenset(hot_topics), producer=producer,
-        options=TransportOptions(client.fetch_wait_ms or FETCH_WAIT_MS, leader_wait_seconds),
+        options=waits(client, leader_wait_seconds, gather_ms),
     )  # fmt: skip
     app.on_rebalance_complete.connect(hold_until_the_seek, weak=False)
     return app
+
+
+def waits(client: FaustClient, leader_wait_seconds: float, gather_ms: int) -> TransportOptions:
+    """Return the waits of an app's consumer; without a fetch to gather for, the broker answers at the first byte."""
+    if gather_ms and client.fetch_wait_ms is None:
+        return TransportOptions(gather_ms, leader_wait_seconds, MAX_FETCH_BYTES)
+    return TransportOptions(client.fetch_wait_ms or FETCH_WAIT_MS, leader_wait_seconds)
 
 
 async def hold_until_the_seek(app: Any, **_: Any) -> None:

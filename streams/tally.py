@@ -33,12 +33,9 @@ KEEP_SECONDS = 0.5
 PUBLISH_SECONDS = 0.1
 """How often it is looked whether sums are due to be published."""
 
-FULL_BATCH = 500
-"""Records of a batch from which on there is a backlog to work off; then only the event loop gets its turn."""
-
-PACE_SECONDS = 0.05
-"""Pause after a smaller batch, so that the next one is larger: handing a batch through Faust costs as much as counting
-some hundred outcomes, and nobody waits for sums as one waits for an answer."""
+GATHER_MS = 200
+"""How long the broker collects outcomes for one fetch: handing a batch through Faust costs as much as counting some
+hundred of them, and nobody waits for sums as one waits for an answer."""
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +59,9 @@ class TallyAgent:
         self.producer = producer
         self.analysis = analysis
         self.tallies: dict[int, PartitionTally] = {}
-        self.app = make_app(tally_app_id(topics.namespace, plan.name), kafka, [self.topic], producer, **overrides)
+        self.app = make_app(
+            tally_app_id(topics.namespace, plan.name), kafka, [self.topic], producer, gather_ms=GATHER_MS, **overrides
+        )
         self.table = RecordTable(self.app, "tally")
         self.offsets = TableOffsets(self.app, self.topic, self.restore)
         batch_agent(self.app, self.topic, self.fold)
@@ -79,7 +78,12 @@ class TallyAgent:
             if records:
                 self.fold_records(batch.tp.partition, records)
             batch.ack()
-            await asyncio.sleep(0.0 if len(batch.records) >= FULL_BATCH else PACE_SECONDS)
+            # A backlog never makes the stream wait, so nothing else would get its turn.
+            await asyncio.sleep(0)
+
+    def end_of(self, partition: int) -> int:
+        """Return the end offset of a partition as of its last fetch, 0 before the first."""
+        return self.app.consumer.highwater(TP(self.topic, partition)) or 0
 
     def fold_records(self, partition: int, records: Any) -> None:
         """Count the outcomes of one partition."""
@@ -131,7 +135,6 @@ class TallyAgent:
 
     def publish_partition(self, tally: PartitionTally, now_ms: int) -> None:
         """Send what changed on one partition."""
-        end = self.app.consumer.highwater(TP(self.topic, tally.partition)) or tally.next_offset
-        for record in tally.publication(self.rollout, now_ms, end):
+        for record in tally.publication(self.rollout, now_ms, self.end_of(tally.partition)):
             key = f"{record.rollout}/{record.revision}/{record.partition}"
             self.producer.produce(self.evidence_topic, encode(record), key.encode(), 0)

@@ -34,14 +34,16 @@ REBALANCE_POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class TransportOptions:
-    """Waits that differ between brokers.
+    """Waits that differ between brokers and apps.
 
-    `fetch_wait_ms`: how long the broker may hold a fetch with nothing to return. `leader_wait_seconds`: how long the
-    leader of a group waits before it assigns partitions; the embedded broker forgets members that sync after it.
+    `fetch_wait_ms`: how long the broker may hold a fetch with less than `fetch_min_bytes` to return.
+    `leader_wait_seconds`: how long the leader of a group waits before it assigns partitions; the embedded broker
+    forgets members that sync after it.
     """
 
     fetch_wait_ms: int
     leader_wait_seconds: float = 0.0
+    fetch_min_bytes: int = 1
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust is untyped here
@@ -51,6 +53,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] 
         consumer = super()._create_worker_consumer(transport)
         options: TransportOptions = transport.options
         consumer._fetch_max_wait_ms = options.fetch_wait_ms
+        consumer._fetch_min_bytes = options.fetch_min_bytes
         if options.leader_wait_seconds:
             assignors = consumer._partition_assignment_strategy
             consumer._partition_assignment_strategy = [waiting(a, options.leader_wait_seconds) for a in assignors]
