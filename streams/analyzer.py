@@ -50,8 +50,7 @@ class Analyzer:
         self.topics = NamespaceTopics(settings.namespace)
         self.producer = Producer(settings.kafka)
         self.workers = LiveWorkers()
-        stables = {plan.name: plan.stable for plan in plans}
-        self.fold = ControlFold(decode_command, advance, stables, self.on_control)
+        self.fold = ControlFold(decode_command, advance, listener=self.on_control)
         single = settings.single_control
         self.control = TopicFollower(settings.kafka, self.topics.control, self.fold.fold, single=single)
         self.heartbeats = TopicFollower(settings.kafka, self.topics.workers, self.workers.hear, single=single)

@@ -16,6 +16,7 @@ from .messages import VERSION, RequestCode
 
 __all__ = [
     "MAX_HEADERS",
+    "MAX_ID_CHARACTERS",
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
     "check_limits",
@@ -30,6 +31,7 @@ MAX_VALUE_BYTES = 1_000_000
 """A value above 1 MB is refused before it is parsed: 300,000 keys in one object cost 69 ms of a worker."""
 
 MAX_KEY_BYTES = 1_024
+MAX_ID_CHARACTERS = 128
 MAX_HEADERS = 64
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ import msgspec
 from coalmine.errors import DecodeError
 from coalmine.models import Feature, FeatureType, Manifest, violation
 
-from .codec import MAX_KEY_BYTES, parse
+from .codec import MAX_ID_CHARACTERS, MAX_KEY_BYTES, parse
 from .messages import VERSION, RequestCode
 
 __all__ = ["MAX_AHEAD_MS", "diagnose"]
@@ -63,7 +63,7 @@ def find_fault(value: bytes, manifest: Manifest, key_name: str) -> None:
 
 def check_envelope(body: Mapping[str, Any], key_name: str) -> None:
     """Raise for an id, key, time or segment of the wrong type or length."""
-    for name, limit in (("id", 128), (key_name, MAX_KEY_BYTES)):
+    for name, limit in (("id", MAX_ID_CHARACTERS), (key_name, MAX_KEY_BYTES)):
         text = body.get(name)
         if text is not None and not isinstance(text, str):
             raise failed(RequestCode.BAD_TYPE, f"`{name}` must be a string, not {name_of(text)}")

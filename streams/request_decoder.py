@@ -14,13 +14,14 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET
 
 from coalmine.errors import DecodeError
 from coalmine.models import Feature, FeatureType, Manifest
 
-from .codec import MAX_HEADERS, MAX_KEY_BYTES, MAX_VALUE_BYTES, check_limits, parse
+from .codec import MAX_HEADERS, MAX_ID_CHARACTERS, MAX_KEY_BYTES, check_limits, parse
 from .diagnosis import MAX_AHEAD_MS, diagnose
-from .messages import RequestCode
+from .messages import VERSION, RequestCode
 from .requests import Rejected, RequestRecord, Requests, field_reader
 
 __all__ = ["RequestDecoder"]
@@ -54,19 +55,19 @@ def features_struct(stable: Manifest, canary: Manifest | None) -> type[msgspec.S
 
 def request_struct(features: type[msgspec.Struct], key_name: str) -> type[msgspec.Struct]:
     """Return the struct of a whole request; `key_name` is the top-level field that holds the routing key."""
-    identity: Any = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    identity: Any = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]
     key: Any = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_BYTES)]
     segment: Any = Annotated[dict[str, str], msgspec.Meta(max_length=8)]
     members = [
-        ("features", features | list[float | None] | msgspec.UnsetType, msgspec.UNSET),
+        ("features", features | list[float | None] | msgspec.UnsetType, UNSET),
         ("id", identity | None, None),
         ("key", key | None, None),
         ("ts", int | datetime | None, None),
         ("segment", segment | None, None),
-        ("meta", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET),
+        ("meta", msgspec.Raw | msgspec.UnsetType, UNSET),
         ("v", int, 1),
         ("specversion", str | None, None),
-        ("data", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET),
+        ("data", msgspec.Raw | msgspec.UnsetType, UNSET),
     ]
     return msgspec.defstruct("Request", members, rename={"key": key_name})
 
@@ -118,40 +119,38 @@ class RequestDecoder:
 
     def read_one(self, record: RequestRecord, src: str, batch: Requests, now_ms: int, deadline_ms: int | None) -> None:
         """Append one record to the batch; raise DecodeError naming the field that is wrong."""
-        value = record.value
-        headers = record.headers
-        if value is None or len(value) > MAX_VALUE_BYTES or len(headers) > MAX_HEADERS or record.key:
-            check_limits(value, record.key, len(headers))
-        assert value is not None
-        request = self.decode(value)
-        events = dict(headers) if headers else {}
-        ts = event_time(request.ts, record.timestamp, now_ms)
+        kafka_key, headers = record.key, record.headers
+        request = self.decode(record.value, kafka_key, len(headers))
+        ts = request.ts
+        if type(ts) is not int or not 0 <= ts <= now_ms:
+            ts = event_time(ts, record.timestamp, now_ms)
         if deadline_ms is not None and now_ms - ts > deadline_ms:
             message = f"the request is {now_ms - ts} ms old; the deadline is {deadline_ms} ms"
             raise DecodeError(RequestCode.DEADLINE_EXCEEDED.value, message, stage="validate")
-        identity = request.id or event_id(events) or src
-        key = self.routing_key(request, record.key, identity)
-        if passed := [(name, data) for name, data in headers if name in PASSED_HEADERS]:
+        identity = request.id or event_id(headers) or src
+        key = self.routing_key(request, kafka_key, identity)
+        if headers and (passed := [(name, data) for name, data in headers if name in PASSED_HEADERS]):
             batch.headers[len(batch.ids)] = passed
         batch.srcs.append(src)
         batch.ids.append(identity)
         batch.keys.append(key)
-        batch.kafka_keys.append(record.key if record.key is not None else key)
+        batch.kafka_keys.append(key if kafka_key is None else kafka_key)
         batch.ts.append(ts)
         batch.requests.append(request)
         batch.records.append(record)
 
-    def decode(self, value: bytes) -> Any:
+    def decode(self, value: bytes | None, key: bytes | None, header_count: int) -> Any:
         """Return the typed request in `value`; raise DecodeError with the precise code."""
+        value = check_limits(value, key, header_count)
         try:
             request = self.decode_json(value)
-            if request.specversion is not None and request.data is not msgspec.UNSET:
+            if request.specversion is not None and request.data is not UNSET:
                 request = self.unwrap(request)
-            if request.meta is not msgspec.UNSET:
+            if request.meta is not UNSET:
                 str(bytes(request.meta), "utf-8")  # raw members are not checked by the parser
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise diagnose(value, self.stable, self.key_name) from error
-        if type(request.features) is not self.features or request.v != 1 or self.categories:
+        if type(request.features) is not self.features or request.v != VERSION or self.categories:
             self.finish(request, value)
         return request
 
@@ -166,7 +165,7 @@ class RequestDecoder:
         """Settle what the typed decoder leaves open: features as an array, categories, the version."""
         features = request.features
         manifest = self.stable.features
-        if request.v != 1 or features is msgspec.UNSET:
+        if request.v != VERSION or features is UNSET:
             raise diagnose(value, self.stable, self.key_name)
         if isinstance(features, list):
             if len(features) != len(manifest):
@@ -199,7 +198,7 @@ class RequestDecoder:
 
 
 class _Identity(msgspec.Struct):
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARACTERS)] | None = None
 
 
 read_identity = msgspec.json.Decoder(_Identity).decode
@@ -212,13 +211,13 @@ def identify(record: RequestRecord, src: str) -> str:
         identity = parse(read_identity, value).id
     except DecodeError:
         identity = None
-    return identity or event_id(dict(record.headers[:MAX_HEADERS])) or src
+    return identity or event_id(record.headers[:MAX_HEADERS]) or src
 
 
-def event_id(headers: dict[str, bytes]) -> str | None:
+def event_id(headers: Sequence[tuple[str, bytes]]) -> str | None:
     """Return the CloudEvents id in the headers, None if there is none or it cannot be one of ours."""
-    raw = headers.get("ce_id")
-    if not raw or len(raw) > 128:
+    raw = dict(headers).get("ce_id") if headers else None
+    if not raw or len(raw) > MAX_ID_CHARACTERS:
         return None
     try:
         return raw.decode()
