@@ -5,14 +5,14 @@ are the bytes in front of it and the facts behind it. A record that is no comman
 any other, so that whoever answers commands can answer it too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from coalmine.errors import BrokerError, DecodeError
-from coalmine.policies import At, Command, Effect, ModelRef, State, initial
+from coalmine.policies import At, Command, Effect, State, initial
 
 from .client import KafkaSettings
 from .reader import LogRecord
@@ -49,8 +49,8 @@ Listener = Callable[[Folded], None]
 class ControlFold:
     """The state of every rollout named on the control log, up to `offset`, which is the next to fold.
 
-    `stables` are the bootstrap models of the rollout files. `fold` is what a `TopicFollower` or a reader calls with
-    every record, in order.
+    `fold` is what a `TopicFollower` or a reader calls with every record, in order. Nothing but the log enters, so all
+    readers agree: which stable a rollout file names counts only where the log names none.
 
     Examples
     --------
@@ -65,13 +65,10 @@ class ControlFold:
         self,
         decode: Decode,
         advance: Advance,
-        stables: Mapping[str, ModelRef] | None = None,
         listener: Listener | None = None,
     ) -> None:
         self.offset = 0
-        self.states: dict[str, State] = {
-            rollout: initial(rollout, stable) for rollout, stable in (stables or {}).items()
-        }
+        self.states: dict[str, State] = {}
         self._decode = decode
         self._advance = advance
         self._listener = listener
