@@ -95,9 +95,10 @@ class Analyzer:
         self.producer.produce(self.topics.workers, value, key, 0)
 
     def describe(self, heartbeat: Heartbeat) -> None:
-        """Fill in what this analyzer tallies and how far it has read control."""
+        """Fill in what this analyzer tallies, what it has not counted yet, and how far it has read control."""
         heartbeat.control_offset = self.fold.offset - 1
         heartbeat.partitions = {tally.rollout: sorted(assigned(tally.app, tally.topic)) for tally in self.tallies}
+        heartbeat.lag = {tally.rollout: tally.lag() for tally in self.tallies}
 
     async def beats(self) -> None:
         """Send heartbeats until cancelled, and a last one then."""

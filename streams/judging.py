@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from coalmine.errors import DecodeError
@@ -170,9 +171,9 @@ class JudgeAgent:
         self.show(judge, state, around)
 
     def state_of(self, rollout: str) -> State:
-        """Return the state of a rollout, also of one that was never started."""
-        plan = self.plans.get(rollout)
-        return self.states().get(rollout) or initial(rollout, plan.stable if plan else None)
+        """Return the state of a rollout; before its first start the file says which model is stable."""
+        plan, state = self.plans.get(rollout), self.states().get(rollout) or initial(rollout)
+        return replace(state, stable=plan.stable) if plan is not None and state.stable is None else state
 
     async def ends_of(self, state: State) -> Mapping[int, int]:
         """Return the end offsets of the outcomes of an attempt, at most a second old."""

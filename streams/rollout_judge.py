@@ -247,6 +247,7 @@ class RolloutJudge:
         """Return the sums over all partitions of the revisions of the last attempt that the state has reached."""
         first = state.epochs[0].first if state.epochs else state.revision
         self.gathered.forget_before(first)
+        self.cache = {place: known for place, known in self.cache.items() if place[0] >= first}
         parts: dict[int, list[dict[str, Sums]]] = {}
         for record in self.gathered.of_revisions(first, state.revision):
             parts.setdefault(record.revision, []).append(self.sums_of(record))

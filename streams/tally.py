@@ -103,6 +103,10 @@ class TallyAgent:
         mine = assigned(self.app, self.topic)
         return [tally for partition, tally in self.tallies.items() if partition in mine]
 
+    def lag(self) -> int:
+        """Return how many outcomes of the partitions held are not counted yet, as of their last fetches."""
+        return sum(max(0, self.end_of(tally.partition) - tally.next_offset) for tally in self.held())
+
     async def keep(self) -> None:
         """Write the records of the table, for ever."""
         while True:
