@@ -47,11 +47,10 @@ def event_time(ms: int | None) -> str:
 def answers_line(story: Story, asked: int) -> str:
     """Return how many requests were sent, and who answered them."""
     answers = story.answers
-    line = f"{asked:,} requests sent, {len(answers.ids):,} answered: stable {answers.by_variant['stable']:,}, "
-    line += f"canary {answers.by_variant['canary']:,}"
+    line = f"{asked:,} requests, {len(answers.ids):,} answered: stable {answers.by_variant['stable']:,}"
     if rescued := answers.fallbacks.total():
-        line += f"; {rescued:,} of stable's for a canary that failed"
-    return line + f"; errors {answers.errors.total():,}"
+        line += f" ({rescued:,} of them for the canary)"
+    return line + f", canary {answers.by_variant['canary']:,}, errors {answers.errors.total():,}"
 
 
 def frame(
@@ -63,12 +62,11 @@ def frame(
         (f"  flights of {event_time(story.departed_ms)}" if story.departed_ms else "", "dim"),
     )  # fmt: skip
     parts: list[RenderableType] = [title, Text(scenario.about, "dim"), Text()]
+    parts += [Text(answers_line(story, asked)), Text(doing, "dim"), Text()]
     view = story.view
     if view is not None and story.moves:
         speed = rates(before, view) if before else {}
         parts.append(render(view, story.events, plan=plan, now=datetime.now(UTC), requests_per_second=speed))
-        parts.append(Text())
-    parts += [Text(answers_line(story, asked)), Text(doing, "dim")]
     return Group(*parts)
 
 
@@ -82,7 +80,8 @@ class LiveView:
         self._story = story
         self._plan = plan
         self._asked = asked
-        self._live = Live(console=console, auto_refresh=False, transient=True)
+        # On a low terminal the end is cut off: what matters most stands first.
+        self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._views: list[RolloutView] = []
         self._shown = 0.0
 

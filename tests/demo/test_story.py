@@ -170,7 +170,7 @@ def test_the_live_view_draws_before_anything_is_known() -> None:
     text = printed(frame(CRASH, told(), PLAN, 1.0, 0, "starting", None))
 
     assert "coalmine demo crash" in text
-    assert "0 requests sent" in text
+    assert "0 requests, 0 answered" in text
 
 
 def test_times_of_flights_are_told_as_people_say_them() -> None:
