@@ -9,6 +9,7 @@ limit, and the process ends by `os._exit`, because threads of clients may wait f
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -41,6 +42,10 @@ LAST_NET_SECONDS = 13.0
 """The process ends by then whatever the event loop does; above drain and stop together."""
 
 PARENT_CHECK_SECONDS = 0.3
+
+COLLECTIONS = (50_000, 20, 50)
+"""When Python looks for cycles of garbage: by default after every 700 objects, so once a batch of records, and often
+through all modules. Batches leave no cycles. Measured at 20,000 outcomes a second: a quarter of the analyzer's CPU."""
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +112,8 @@ async def supervise(set_up: SetUp) -> int:
     if error := making.exception():
         return report(error)
     work = making.result()
+    gc.freeze()
+    gc.set_threshold(*COLLECTIONS)
     sides = [asyncio.ensure_future(task) for task in work.tasks]
     code = await watch(work.apps, sides, stopping)
     return await stop_all(work.apps, sides, code)
