@@ -130,7 +130,7 @@ class Lines:
         self._moves = len(self._story.moves)
 
     def _print(self, seconds: float, words: str) -> None:
-        self._console.print(f"{seconds:5.1f} s  {words}", highlight=False, soft_wrap=True)
+        self._console.print(f"[{seconds:5.1f} s] {words}", highlight=False, markup=False, soft_wrap=True)
 
 
 def move_words(move: Move) -> str:
