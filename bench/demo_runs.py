@@ -21,11 +21,16 @@ LIMIT_SECONDS = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one demo told: its exit code, the first line of its summary, and the weights the canary went through."""
+    """What one demo told.
+
+    Its exit code, the first words of its summary, the weights the canary went through, and whether every request was
+    answered exactly once.
+    """
 
     code: int
     end: str
     weights: tuple[str, ...]
+    exactly_once: bool
     seconds: float
 
 
@@ -38,6 +43,7 @@ def demo_runs(runs: int = 20) -> bool:
         stories = Counter((told.code, told.end, told.weights) for told in plays)
         for (code, told_end, weights), times in stories.most_common():
             report.line(f"{scenario}: {times} x exit {code}, {told_end}, canary at {', '.join(weights)}")
+        exact = sum(told.exactly_once for told in plays)
         same = len(stories) == 1 and all(told.code == 0 and told.end == end for told in plays)
         longest = max(told.seconds for told in plays)
         report.bar(f"{scenario}: runs with the same story, {end}", f"{stories.most_common(1)[0][1]} of {runs}",
@@ -62,4 +68,5 @@ def read(code: int, output: str, seconds: float) -> Told:
     """Return the story in the output of a demo: its verdict and the weights in the table of decisions."""
     verdict = re.search(r"^\W*(promoted|rolled back) after [\d.]+ s", output, re.MULTILINE)
     weights = re.findall(r"^\s*[\d.]+ s\s.*?\s(\d[\d.]* %)\s", output, re.MULTILINE)
-    return Told(code, verdict.group(1) if verdict else "no verdict", tuple(weights), seconds)
+    exactly_once = "each was answered exactly once" in output
+    return Told(code, verdict.group(1) if verdict else "no verdict", tuple(weights), exactly_once, seconds)
