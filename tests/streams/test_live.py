@@ -37,7 +37,8 @@ def reports(workers: LiveWorkers) -> list[WorkerReport]:
 def test_a_heartbeat_says_what_is_loaded_and_held() -> None:
     (report,) = reports(hear(beat()))
 
-    assert (report.partitions, report.control_offset, report.age_ms) == (2, 5, 0)
+    assert (report.partitions, report.control_offset) == (2, 5)
+    assert report.age_ms < 5_000
     assert (report.stable_digest, report.canary_digest) == (PLAN.stable.digest, CANARY.digest)
     assert report.canary_status is ModelStatus.READY
 
