@@ -48,6 +48,8 @@ def demo_runs(runs: int = 20) -> bool:
         longest = max(told.seconds for told in plays)
         report.bar(f"{scenario}: runs with the same story, {end}", f"{stories.most_common(1)[0][1]} of {runs}",
                    f"{runs} of {runs}", same)  # fmt: skip
+        report.bar(f"{scenario}: runs that answered every request exactly once", f"{exact} of {runs}",
+                   f"{runs} of {runs}", exact == runs)  # fmt: skip
         report.bar(
             f"{scenario}: longest run", f"{longest:.0f} s", f"<= {LIMIT_SECONDS:.0f} s", longest <= LIMIT_SECONDS
         )
