@@ -117,22 +117,25 @@ class Performance:
 
     def run(self, screen: Screen) -> None:
         """Play: wait for the worker, send requests, start the canary, await the verdict and the last answers."""
-        wait = partial(self._until, screen)
+        self._watch.start()
         try:
-            self._watch.start()
-            wait(lambda: self._story.is_served, DECISION_SECONDS, "starting a worker and an analyzer")
-            self._feeding.start()
-            wait(self._has_history, DECISION_SECONDS, "stable answers; the canary waits for its history")
-            if (canary := self._stage.canary()) is not None:
-                self._start(canary)
-            wait(self._is_decided, DECISION_SECONDS, "the analyzer compares the canary with stable")
-            wait(lambda: False, self._seconds() + AFTER_SECONDS, "the verdict is there; traffic goes on for a moment")
+            self._play(partial(self._until, screen))
         finally:
             self._enough.set()
+            self._watch.stop()
+
+    def _play(self, wait: Callable[[Callable[[], bool], float, str], None]) -> None:
+        wait(lambda: self._story.is_served, DECISION_SECONDS, "starting a worker and an analyzer")
+        self._feeding.start()
+        wait(self._has_history, DECISION_SECONDS, "stable answers; the canary waits for its history")
+        if (canary := self._stage.canary()) is not None:
+            self._start(canary)
+        wait(self._is_decided, DECISION_SECONDS, "the analyzer compares the canary with stable")
+        wait(lambda: False, self._seconds() + AFTER_SECONDS, "the verdict is there; traffic goes on for a moment")
+        self._enough.set()
         self._feeding.join()
         wait(self._all_answered, self._seconds() + LAST_ANSWERS_SECONDS, "waiting for the last answers")
         wait(lambda: False, self._seconds() + STRAY_SECONDS, "waiting for the last answers")
-        self._watch.stop()
 
     def _send(self, flights: Flights) -> None:
         try:
@@ -158,6 +161,7 @@ class Performance:
         """Fold records and show them until `fact` holds or `deadline` (seconds of the play) has passed."""
         while True:
             self._stage.check()
+            self._watch.check()
             if self._feed_error is not None:
                 raise self._feed_error
             self._fold()

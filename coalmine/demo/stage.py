@@ -8,6 +8,7 @@ killed.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -127,8 +128,10 @@ class Stage:
             end(worker, 0 if broken else self.stop_seconds)
 
     def hurry(self) -> None:
-        """Let everything end within a second or two: somebody pressed Ctrl-C and waits."""
+        """Let all workers stop at once, without their order: somebody pressed Ctrl-C and waits."""
         self.stop_seconds = INTERRUPTED_SECONDS
+        for worker in self.workers.values():
+            worker.terminate()
 
 
 def end(child: "subprocess.Popen[bytes]", seconds: float) -> None:
@@ -168,8 +171,13 @@ def stage(scenario: Path, settings: Settings | None) -> Iterator[Stage]:
         set_up = Stage(folder, kafka, namespace, plan, file_digest(text.encode()), broker)
         (folder / "coalmine.toml").write_text(settings_file(set_up))
         undone.callback(set_up.drop_curtain)
-        set_up.raise_curtain()
-        yield set_up
+        try:
+            set_up.raise_curtain()
+            yield set_up
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave processes behind
+            set_up.hurry()
+            raise
 
 
 def create_topics(admin: Admin, specs: list[TopicSpec]) -> None:
