@@ -1,12 +1,10 @@
 """The fold of the control log as bytes; the rules of the state machine have tests of their own."""
 
 from coalmine.errors import DecodeError
-from coalmine.policies import At, ModelRef, Phase, advance
+from coalmine.policies import At, Phase, advance
 from coalmine.streams.codec import decode_command
 from coalmine.streams.control import ControlFold, Folded
 from coalmine.streams.reader import LogRecord
-
-STABLE = ModelRef(uri="flights/1", digest="sha256:" + "1" * 64)
 
 
 def record(offset: int, value: bytes | None) -> LogRecord:
@@ -15,7 +13,7 @@ def record(offset: int, value: bytes | None) -> LogRecord:
 
 def fold_all(values: list[bytes | None]) -> tuple[ControlFold, list[Folded]]:
     told: list[Folded] = []
-    fold = ControlFold(decode_command, advance, {"flights": STABLE}, told.append)
+    fold = ControlFold(decode_command, advance, told.append)
     for offset, value in enumerate(values):
         fold.fold(record(offset, value))
     return fold, told
@@ -24,8 +22,8 @@ def fold_all(values: list[bytes | None]) -> tuple[ControlFold, list[Folded]]:
 def test_rollouts_of_one_log_are_folded_apart() -> None:
     fold, _ = fold_all([b'{"rollout": "flights", "command": "freeze"}', b'{"rollout": "other", "command": "rollback"}'])
 
-    assert fold.state("flights").stable == STABLE
-    assert fold.state("other").stable is None
+    assert fold.state("flights").freeze_until_ms is not None
+    assert fold.state("other").freeze_until_ms is None
     assert fold.state("never-named").phase is Phase.IDLE
     assert fold.offset == 2
 
@@ -45,6 +43,5 @@ def test_what_is_no_command_changes_nothing_and_is_told() -> None:
     fold, told = fold_all([*junk])
 
     assert [type(folded.error) for folded in told] == [DecodeError] * 4
-    assert fold.states == {"flights": fold.state("flights")}
-    assert fold.state("flights").revision == 0
+    assert fold.states == {}
     assert fold.offset == 4
