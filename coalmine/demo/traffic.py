@@ -10,22 +10,28 @@ from coalmine.streams.codec import encode
 
 from .flights import STREAM_START, Departure, departures, load
 
-__all__ = ["main", "request_of"]
+__all__ = ["main", "request_of", "rounds"]
+
+Record = tuple[str, bytes, bytes]
 
 
-def request_of(departure: Departure, suffix: str = "") -> tuple[str, bytes, bytes]:
-    """Return id, key (the tail number) and value of the request of a departure; `suffix` is added to its id."""
-    id_ = departure.id + suffix
-    body = {"id": id_, "ts": departure.ts, "features": departure.features, "segment": departure.segment}
-    return id_, departure.key.encode(), encode(body)
+def request_of(departure: Departure) -> Record:
+    """Return the request of a departure at its own time, years ago: for rollouts that go by the clock of events."""
+    return record(departure, {"id": departure.id, "ts": departure.ts})
 
 
-def rounds() -> Iterator[tuple[str, bytes, bytes]]:
-    """Yield the departures of spring 2013 over and over; ids of every round but the first end in its number."""
+def rounds() -> Iterator[Record]:
+    """Yield the departures of spring 2013 over and over, as if they left now; ids of later rounds end in its number."""
     flights = load().between(STREAM_START)
     for number in count():
         suffix = f"#{number}" if number else ""
-        yield from (request_of(departure, suffix) for departure in departures(flights))
+        yield from (record(departure, {"id": departure.id + suffix}) for departure in departures(flights))
+
+
+def record(departure: Departure, head: dict[str, str | int]) -> Record:
+    """Return id, key (the tail number) and value of a request that begins with `head`."""
+    body = {**head, "features": departure.features, "segment": departure.segment}
+    return str(head["id"]), departure.key.encode(), encode(body)
 
 
 def main() -> None:
