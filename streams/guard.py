@@ -51,9 +51,11 @@ class Guard:
             self.breaker, self.open = Breaker(), None
         self.state = state
 
-    def observe(self, canary: Settled) -> None:
-        """Feed the breaker with what the canary made of its rows, in order."""
+    def observe(self, canary: Settled, attempt: int | None) -> None:
+        """Feed the breaker with what the canary of `attempt` made of its rows, in order; an earlier one is history."""
         if self.open is not None or self.state is None or self.state.plan is None or not self.state.plan.breaker:
+            return
+        if attempt != self.state.attempt:
             return
         self.breaker = self.breaker.after(failures(canary), timeouts(canary))
         if self.breaker.tripped:

@@ -67,11 +67,15 @@ class Routed:
 
 
 def split(batch: Requests, router: Router, blocked: Fallback | None = None) -> Routed:
-    """Assign every row of the batch; `blocked` says why the canary may not be asked now."""
+    """Assign every row of the batch; `blocked` says why the canary may not be asked now.
+
+    While the canary should get traffic a blocked batch is no evidence even if none of its rows is the canary's: the
+    other side of the comparison would be counted alone.
+    """
     assigned = router.assign(batch.keys, [identity.encode() for identity in batch.ids], batch.column)
     is_canary: list[bool] = assigned.canary.tolist()
     all_rows = range(len(batch))
-    block = blocked if any(is_canary) else None
+    block = blocked if router.threshold > 0 else None
     to_canary = [] if block else [i for i in all_rows if is_canary[i]]
     to_stable = list(all_rows) if block else [i for i in all_rows if not is_canary[i]]
     cohorts = assigned.cohort.tolist()
@@ -175,10 +179,12 @@ def outcome_records(
     """Return one outcome per row in offset order.
 
     `rescue` is stable's answer to rows that the canary lost: the loss stays the canary's, the prediction is what the
-    user got. `versions` are stable's and the canary's. A blocked batch is no evidence as a whole.
+    user got. `versions` are stable's and the canary's. A blocked batch is no evidence as a whole. A call is told by
+    the first of its rows that is evidence.
     """
     records: list[OutputRecord] = []
     blocked = routed.blocked
+    untold: dict[int, Call] = {}
     for row, identity in enumerate(batch.ids):
         is_canary = routed.is_canary[row]
         settled = canary if is_canary and blocked is None else stable
@@ -201,8 +207,9 @@ def outcome_records(
             bucket=routed.bucket[row],
             prediction=source.values.get(row),
         )
-        call = settled.calls.get(row)
-        if call is not None:
+        if (call := settled.calls.get(row)) is not None:
+            untold[id(settled)] = call
+        if untold and routed.cohort[row] is None and (call := untold.pop(id(settled), None)) is not None:
             outcome.call = call
         if code is not None:
             outcome.error_code = code

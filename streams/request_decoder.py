@@ -9,7 +9,7 @@ name the field and the code.
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -46,11 +46,21 @@ def feature_type(feature: Feature) -> Any:
 
 def features_struct(stable: Manifest, canary: Manifest | None) -> type[msgspec.Struct]:
     """Return a struct of stable's features, typed, then those that only the canary has, untyped and optional."""
-    required = [(f.name, feature_type(f)) for f in stable.features if not f.nullable]
-    nullable = [(f.name, feature_type(f), None) for f in stable.features if f.nullable]
     known = {f.name for f in stable.features}
-    extra = [(f.name, Any, None) for f in canary.features if f.name not in known] if canary else []
-    return msgspec.defstruct("Features", [*required, *nullable, *extra], kw_only=True)
+    extra = [f for f in canary.features if f.name not in known] if canary else []
+    names = {f"f{i}": f.name for i, f in enumerate([*stable.features, *extra])}
+    types = [*map(feature_type, stable.features), *(Any for _ in extra)]
+    optional = [*(f.nullable for f in stable.features), *(True for _ in extra)]
+    members: list[Any] = [
+        (attribute, kind, None) if absent else (attribute, kind)
+        for attribute, kind, absent in zip(names, types, optional, strict=True)
+    ]
+    return msgspec.defstruct("Features", members, kw_only=True, rename=names)
+
+
+def attributes_of(features: type[msgspec.Struct]) -> dict[str, str]:
+    """Return the attribute of each feature by its name."""
+    return dict(zip(features.__struct_encode_fields__, features.__struct_fields__, strict=True))
 
 
 def request_struct(features: type[msgspec.Struct], key_name: str) -> type[msgspec.Struct]:
@@ -72,6 +82,13 @@ def request_struct(features: type[msgspec.Struct], key_name: str) -> type[msgspe
     return msgspec.defstruct("Request", members, rename={"key": key_name})
 
 
+def key_reader(key: str, attributes: Mapping[str, str]) -> Callable[[Any], str | None] | None:
+    """Return how to read a routing key that is not a top-level field of its own, None if it is one."""
+    if key == "id":
+        return operator.attrgetter("id")
+    return field_reader(key, attributes) if key.startswith(("segment.", "feature.")) else None
+
+
 class RequestDecoder:
     """Reads requests for the models that are loaded.
 
@@ -80,13 +97,14 @@ class RequestDecoder:
     stable, canary
         Manifests; stable's features are required, the canary's own are passed through.
     key
-        The field that holds the routing key: a top-level name, `segment.<name>` or `feature.<name>`.
+        The field that holds the routing key: a top-level name, `id`, `segment.<name>` or `feature.<name>`.
     """
 
     def __init__(self, stable: Manifest, canary: Manifest | None = None, key: str = "key") -> None:
         self.stable = stable
         self.features = features_struct(stable, canary)
-        self.key_reader = field_reader(key) if key.startswith(("segment.", "feature.")) else None
+        self.attributes = attributes_of(self.features)
+        self.key_reader = key_reader(key, self.attributes)
         self.key_name = "key" if self.key_reader else key
         self.decode_json: Callable[[bytes], Any] = msgspec.json.Decoder(
             request_struct(self.features, self.key_name)
@@ -95,7 +113,7 @@ class RequestDecoder:
 
     def rows(self, batch: Requests, manifest: Manifest, indices: Sequence[int]) -> list[Row]:
         """Return the cells that `manifest` names, in its order, for the rows `indices` of the batch."""
-        names = [f.name for f in manifest.features]
+        names = [self.attributes[f.name] for f in manifest.features]
         requests = batch.requests
         if len(names) == 1:
             return [(getattr(requests[i].features, names[0]),) for i in indices]
@@ -107,14 +125,16 @@ class RequestDecoder:
 
         `now_ms` is epoch ms; a request older than `deadline_ms` is rejected as `deadline_exceeded`.
         """
-        batch = Requests(records[0].topic, records[0].partition)
+        batch = Requests(records[0].topic, records[0].partition, self.attributes)
         prefix = f"{batch.topic}/{batch.partition}@"
         for record in records:
             src = prefix + str(record.offset)
             try:
                 self.read_one(record, src, batch, now_ms, deadline_ms)
             except DecodeError as error:
-                batch.rejected.append(self.reject(record, src, error))
+                # Its traceback would hold this frame, and so the whole batch, until the collector comes by.
+                error.__cause__ = error.__context__ = None
+                batch.rejected.append(self.reject(record, src, error.with_traceback(None)))
         return batch
 
     def read_one(self, record: RequestRecord, src: str, batch: Requests, now_ms: int, deadline_ms: int | None) -> None:
@@ -176,7 +196,7 @@ class RequestDecoder:
             except msgspec.ValidationError as error:
                 raise diagnose(value, self.stable, self.key_name) from error
         for name, allowed in self.categories.items():
-            if (cell := getattr(features, name)) is not None and cell not in allowed:
+            if (cell := getattr(features, self.attributes[name])) is not None and cell not in allowed:
                 message = f"feature '{name}' has a value that the model does not know"
                 raise DecodeError(RequestCode.UNKNOWN_CATEGORY.value, message, stage="validate")
 
@@ -226,9 +246,12 @@ def event_id(headers: Sequence[tuple[str, bytes]]) -> str | None:
 
 
 def event_time(ts: int | datetime | None, kafka_ms: int, now_ms: int) -> int:
-    """Return the event's epoch ms; raise DecodeError `out_of_range` for one that would poison event time."""
+    """Return the event's epoch ms; raise DecodeError `out_of_range` for one that would poison event time.
+
+    Kafka's own time stands in where the request has none, if its writer's clock can be believed.
+    """
     if ts is None:
-        return kafka_ms
+        return kafka_ms if 0 <= kafka_ms <= now_ms + MAX_AHEAD_MS else now_ms
     if isinstance(ts, datetime):
         if ts.tzinfo is None:
             raise DecodeError(RequestCode.BAD_TYPE.value, "`ts` has no time zone; end it with Z", stage="validate")

@@ -1,6 +1,6 @@
 """What is known of requests after they were read: the good ones as columns, the rejected ones with their errors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -66,11 +66,13 @@ class Requests:
     """The good requests of one poll of one partition as columns in offset order, and the rejected ones.
 
     `keys` are the bytes that are hashed, `kafka_keys` the keys of the answers, `ts` epoch ms of the event.
-    `headers` holds only the rows that carry headers to pass on.
+    `headers` holds only the rows that carry headers to pass on. `attributes` maps the name of a feature to that of
+    its attribute in the decoded features: names of features need not be identifiers.
     """
 
     topic: str
     partition: int
+    attributes: Mapping[str, str]
     srcs: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
@@ -86,19 +88,20 @@ class Requests:
 
     def column(self, name: str) -> list[str | None]:
         """Return `segment.<name>` or `feature.<name>` of every row as text, None where absent."""
-        read = field_reader(name)
+        read = field_reader(name, self.attributes)
         return [read(request) for request in self.requests]
 
 
-def field_reader(name: str) -> Callable[[Any], str | None]:
+def field_reader(name: str, attributes: Mapping[str, str]) -> Callable[[Any], str | None]:
     """Return a function from a decoded request to the text of `segment.<name>` or `feature.<name>`."""
     kind, _, member = name.partition(".")
+    attribute = attributes.get(member, "")
 
     def segment(request: Any) -> str | None:
         return request.segment.get(member) if request.segment else None
 
     def feature(request: Any) -> str | None:
-        value = getattr(request.features, member, None)
+        value = getattr(request.features, attribute, None)
         return None if value is None or value is msgspec.UNSET else str(value)
 
     return segment if kind == "segment" else feature

@@ -137,7 +137,8 @@ class Scorer:
         self.on_fault = on_fault
         self.serving: Serving | None = None
         self.waiting: dict[int, asyncio.Task[None]] = {}
-        self.canary_thread = ThreadPoolExecutor(1, thread_name_prefix="canary")
+        self.canary_thread = new_thread()
+        self.canary_turn = asyncio.Lock()
 
     def follow(self, state: State) -> None:
         """Serve by `state` from the next batch on; ask the shelf for models that are not there yet.
@@ -150,7 +151,8 @@ class Scorer:
         if state.canary is not None and state.phase.has_attempt:
             refs["canary"] = state.canary
         if self.serving is not None and state.attempt != self.serving.state.attempt:
-            self.shelf.forget_failures()
+            self.shelf.begin_attempt(state.canary)
+            self.leave_canary_thread()
         self.shelf.want(refs, time.monotonic())
         stable = self.shelf.get(stable_ref) or (self.serving.stable if self.serving else None)
         if stable is None:
@@ -192,7 +194,7 @@ class Scorer:
         try:
             serving, batch, routed = work.serving, work.batch, work.routed
             canary = await self.ask_canary(serving, batch, routed.canary, work.polled.received)
-            self.guard.observe(canary)
+            self.guard.observe(canary, serving.state.attempt)
             assert serving.canary is not None
             self.send_predictions(serving, batch, routed, canary, serving.canary, None)
             rescue = self.ask_stable(serving, batch, Part(sorted(canary.faults)), work.polled.received)
@@ -228,12 +230,19 @@ class Scorer:
         budget_ms = float(serving.plan.canary_timeout_ms)
         call: Callable[[], Answers] = partial(answer, serving.canary, rows, time.perf_counter, budget_ms)
         loop = asyncio.get_running_loop()
-        began = time.monotonic()
-        try:
-            answers = await asyncio.wait_for(loop.run_in_executor(self.canary_thread, call), budget_ms / 1000)
-        except TimeoutError:
-            return timed_out(part, (time.monotonic() - began) * 1000, (time.monotonic() - received) * 1000)
+        async with self.canary_turn:  # waiting for other batches is not the canary's time
+            began = time.monotonic()
+            try:
+                answers = await asyncio.wait_for(loop.run_in_executor(self.canary_thread, call), budget_ms / 1000)
+            except TimeoutError:
+                self.leave_canary_thread()
+                return timed_out(part, (time.monotonic() - began) * 1000, (time.monotonic() - received) * 1000)
         return settle(part, answers, (time.monotonic() - received) * 1000)
+
+    def leave_canary_thread(self) -> None:
+        """Ask the canary in a fresh thread from now on: a call that hangs must not hold up those behind it."""
+        self.canary_thread.shutdown(wait=False)
+        self.canary_thread = new_thread()
 
     def send_predictions(
         self,
@@ -271,3 +280,8 @@ class Scorer:
     async def settle_all(self) -> None:
         """Return when no batch waits for its canary any more."""
         await asyncio.gather(*self.waiting.values())
+
+
+def new_thread() -> ThreadPoolExecutor:
+    """Return a thread for calls of the canary."""
+    return ThreadPoolExecutor(1, thread_name_prefix="canary")

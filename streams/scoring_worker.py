@@ -112,14 +112,7 @@ class ScoringWorker:
         self.workers.start()
         await self.control.caught_up()
         await self.workers.caught_up()
-        state = self.state
-        stable = state.stable or self.plan.stable
-        await self.loop.run_in_executor(self.shelf.loader, self.shelf.load_now, stable)
-        if state.canary is not None and state.phase.has_attempt:
-            try:
-                await self.loop.run_in_executor(self.shelf.loader, self.shelf.load_now, state.canary)
-            except ModelError as error:
-                log.warning("rollout %s: the canary is not loaded: %s", self.plan.name, error)
+        state = await self.load_models()
         if state.stable is not None and state.stable.uri != self.plan.stable.uri:
             log.warning(
                 "rollout %s: the file says stable is %s; control says %s, which counts",
@@ -127,6 +120,20 @@ class ScoringWorker:
             )  # fmt: skip
         self.scorer.follow(state)
         self.guard.adopt()
+
+    async def load_models(self) -> State:
+        """Load what the state asks for and return that state; loading takes seconds, and control may move on."""
+        while True:
+            state = self.state
+            stable = state.stable or self.plan.stable
+            await self.loop.run_in_executor(self.shelf.loader, self.shelf.load_now, stable)
+            if state.canary is not None and state.phase.has_attempt:
+                try:
+                    await self.loop.run_in_executor(self.shelf.loader, self.shelf.load_now, state.canary)
+                except ModelError as error:
+                    log.warning("rollout %s: the canary is not loaded: %s", self.plan.name, error)
+            if self.state is state:
+                return state
 
     def make_app(self) -> Any:
         """Return the Faust app whose agent scores."""
@@ -174,10 +181,14 @@ class ScoringWorker:
         self.loop.call_soon_threadsafe(self.refresh)
 
     def refresh(self) -> None:
-        """Take up the models that are loaded by now and tell the judge."""
-        if self.scorer.serving is not None:
+        """Take up the models that are loaded by now and tell the judge; a fault ends the process."""
+        if self.scorer.serving is None:
+            return
+        try:
             self.scorer.follow(self.state)
             self.beat()
+        except Exception as error:  # noqa: BLE001 - the loop would only log it and go on with the old models
+            self.loop.create_task(self.on_fault(error))
 
     def send_heartbeat(self, value: bytes, key: bytes) -> None:
         """Send a heartbeat to partition 0, where all readers look."""

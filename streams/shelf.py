@@ -4,6 +4,7 @@ Loading takes seconds, so it runs in a thread of its own; scoring goes on with w
 not tried again in the same attempt; one that could not be reached is, because a store may come back.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,8 @@ __all__ = ["Shelf"]
 
 RETRY_SECONDS = 5.0
 """Pause before an unreachable package is tried again: short against the default load timeout of two minutes."""
+
+log = logging.getLogger(__name__)
 
 Place = tuple[str, str]
 """Address and digest of a package."""
@@ -60,8 +63,14 @@ class Shelf:
         return model
 
     def want(self, refs: Mapping[str, ModelRef], now: float) -> None:
-        """Begin to load what is wanted (role to reference) and not there; `now` is a monotonic time in seconds."""
+        """Begin to load what is wanted (role to reference) and not there; `now` is a monotonic time in seconds.
+
+        What is not wanted any more is let go; whoever still serves with it has it.
+        """
         self.wanted = dict(refs)
+        places = {place(ref) for ref in refs.values()}
+        for spot in [spot for spot in self.models if spot not in places]:
+            del self.models[spot]
         for ref in refs.values():
             spot = place(ref)
             if spot in self.models or spot in self.loading or not self.may_try(spot, now):
@@ -69,9 +78,11 @@ class Shelf:
             self.loading.add(spot)
             self.loader.submit(self.fetch, spot, now)
 
-    def forget_failures(self) -> None:
-        """Let everything be tried again: a new attempt may find a package that was mended."""
+    def begin_attempt(self, canary: ModelRef | None) -> None:
+        """Try again what failed, and read a canary that is not pinned by its content anew: both may be mended now."""
         self.failures.clear()
+        if canary is not None and not canary.digest:
+            self.models.pop(place(canary), None)
 
     def may_try(self, spot: Place, now: float) -> bool:
         """Tell whether a package that failed before may be tried (again)."""
@@ -86,10 +97,10 @@ class Shelf:
         except ModelError as error:
             self.retry_at[spot] = now + RETRY_SECONDS
             self.failures[spot] = error
-        except BaseException as error:  # a bug of ours must be seen, not die with the thread
-            self.failures[spot] = ModelError(f"loading failed with {type(error).__name__}")
+        except Exception as error:  # a bug of ours must be seen, not die with the thread
+            log.exception("loading %s failed", spot[0])
             self.retry_at[spot] = now + RETRY_SECONDS
-            raise
+            self.failures[spot] = ModelError(f"loading failed with {type(error).__name__}; see the log of the worker")
         finally:
             self.loading.discard(spot)
             self.on_change()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coalmine.models import Answers, Call, FaultCode
-from coalmine.policies import ModelRef, Phase, Plan, Router, Step, Topics, initial
+from coalmine.policies import ModelRef, Phase, Plan, Router, Routing, Step, Topics, initial
 from coalmine.streams.codec import decoder
 from coalmine.streams.messages import Fallback, Outcome, Prediction
 from coalmine.streams.pipeline import (
@@ -144,6 +144,26 @@ def test_a_batch_without_canary_rows_is_evidence_even_while_the_canary_is_blocke
     routed = split(batch(), Router.of(idle), Fallback.CONTROL_STALE)
 
     assert routed.blocked is None
+
+
+def test_while_the_canary_should_get_traffic_a_blocked_batch_without_its_rows_is_no_evidence_either() -> None:
+    small = dataclasses.replace(STATE, weight=0.0001)
+    rows = batch()
+    routed = split(rows, Router.of(small), Fallback.NOT_READY)
+    told = outcomes(rows, routed, settle(routed.stable, answers(20), 1.0))
+
+    assert not any(routed.is_canary)
+    assert not any(o.evidence for o in told)
+
+
+def test_a_call_is_told_by_the_first_of_its_rows_that_is_evidence() -> None:
+    pinned = dataclasses.replace(PLAN, routing=Routing(deny=("k0", "k1")))
+    rows = batch()
+    routed = split(rows, Router.of(dataclasses.replace(STATE, plan=pinned, weight=0.0001)))
+    told = outcomes(rows, routed, settle(routed.stable, answers(20), 2.0))
+
+    assert [o.cohort for o in told[:3]] == ["pinned", "pinned", None]
+    assert [i for i, o in enumerate(told) if o.call] == [2]
 
 
 def test_a_row_that_no_model_answers_gets_an_error_record_and_a_dead_letter() -> None:

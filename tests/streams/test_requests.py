@@ -107,6 +107,26 @@ def test_the_routing_key_may_be_any_named_field(key: str, value: bytes) -> None:
     assert batch.keys in ([b"u1"], [b"UA"])
 
 
+def test_names_of_features_need_not_be_identifiers() -> None:
+    odd = manifest(Feature(name="dep-delay"), Feature(name="a b"), Feature(name="class"))
+    decoder = RequestDecoder(odd, manifest(Feature(name="1x")))
+    batch = decoder.read([Record(b'{"features": {"a b": 2, "dep-delay": 1, "class": 3, "1x": 4}}')], NOW)
+
+    assert decoder.rows(batch, odd, [0]) == [(1.0, 2.0, 3.0)]
+    assert batch.column("feature.a b") == ["2.0"]
+
+
+def test_the_request_id_may_be_the_routing_key() -> None:
+    batch = RequestDecoder(STABLE, key="id").read([Record(request(id="r-7", key="k"))], NOW)
+
+    assert batch.keys == [b"r-7"]
+
+
+@pytest.mark.parametrize("kafka_ms", [-1, NOW + 10**12])
+def test_a_kafka_timestamp_that_nobody_can_believe_is_replaced_by_now(kafka_ms: int) -> None:
+    assert read(request(), timestamp=kafka_ms).ts == [NOW]
+
+
 def test_a_request_without_id_takes_the_id_of_its_cloud_event() -> None:
     assert read(request(id=None), headers=[("ce_id", b"event-1")]).ids == ["event-1"]
 

@@ -17,6 +17,7 @@ from coalmine.models import Feature, Linear, Manifest, Model, OutputKind, Row, p
 from coalmine.policies import ModelRef, Phase, Plan, State, Step, Topics, initial
 from coalmine.streams.guard import Guard
 from coalmine.streams.messages import Heartbeat, OpenBreaker
+from coalmine.streams.pipeline import Part, timed_out
 from coalmine.streams.scoring import Scorer
 from coalmine.streams.shelf import Shelf, place
 
@@ -189,6 +190,34 @@ def test_a_new_attempt_begins_with_a_closed_breaker(root: Path) -> None:
     assert stage.guard.blocked() is not None
 
     stage.scorer.follow(dataclasses.replace(RAMP, attempt=9, revision=9))
+
+    assert stage.guard.blocked() is None
+
+
+def test_a_hanging_canary_does_not_condemn_that_of_the_next_attempt(root: Path) -> None:
+    released = threading.Event()
+
+    def hanging(rows: Sequence[Row]) -> NDArray[np.float64]:
+        released.wait(5)
+        return tripled(rows)
+
+    stage = Stage(root, hanging)
+    asyncio.run(stage.play(stage.poll()))
+    stage.shelf.models[place(CANARY)] = Scripted(stage.shelf.load_now(PLAN.stable).manifest, tripled)
+    stage.scorer.follow(dataclasses.replace(RAMP, attempt=9, revision=9))
+    asyncio.run(stage.play(stage.poll(101)))
+    released.set()
+
+    late = [o for o in stage.of("r.outcomes") if int(o["id"][1:]) > 100]
+    assert all(o["ok"] for o in late)
+
+
+def test_faults_of_an_earlier_attempt_do_not_trip_the_breaker_of_the_next(root: Path) -> None:
+    stage = Stage(root, tripled)
+    lost = timed_out(Part([0]), 150.0, 150.0)
+
+    for _ in range(5):
+        stage.guard.observe(lost, attempt=2)
 
     assert stage.guard.blocked() is None
 

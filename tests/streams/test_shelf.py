@@ -58,7 +58,7 @@ def test_a_new_attempt_tries_a_refused_package_again(loads: Loads, tmp_path: Pat
     assert loads.want(ref) == "refused"
 
     packed(tmp_path / "v2")
-    loads.shelf.forget_failures()
+    loads.shelf.begin_attempt(ref)
 
     assert loads.want(ref) == "ready"
 
@@ -78,3 +78,22 @@ def test_loading_here_and_now_raises_what_keeps_the_model_from_serving(loads: Lo
         loads.shelf.load_now(ModelRef(uri="nowhere"))
 
     assert not isinstance(caught.value, Refused)
+
+
+def test_a_canary_that_is_not_pinned_is_read_anew_in_a_new_attempt(loads: Loads, tmp_path: Path) -> None:
+    pinned = packed(tmp_path / "v2")
+    loose = ModelRef(uri=pinned.uri)
+    assert loads.want(loose) == "ready"
+
+    loads.shelf.begin_attempt(loose)
+
+    assert loads.shelf.get(loose) is None
+
+
+def test_models_that_nobody_wants_any_more_are_let_go(loads: Loads, tmp_path: Path) -> None:
+    old, new = packed(tmp_path / "v1"), packed(tmp_path / "v2")
+    loads.want(old)
+
+    loads.want(new)
+
+    assert (loads.shelf.get(old), loads.shelf.get(new) is None) == (None, False)
