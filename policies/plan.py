@@ -5,7 +5,6 @@ an absolute difference or rate 0..1 (`0.5pp` in a file is 0.005 here). The JSON 
 what a `start` command carries as `file`, so a name here is a name on the wire.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -139,8 +138,11 @@ class Step:
 
 
 def is_routable(weight: float) -> bool:
-    """Tell whether the router can realise `weight` (percent) exactly: at most 4 decimals."""
-    return math.isfinite(weight) and abs(weight * WEIGHT_UNITS - round(weight * WEIGHT_UNITS)) < 1e-6
+    """Tell whether the router can realise `weight` (percent) exactly: at most 4 decimals.
+
+    The bound stands first: scaled, a huge weight becomes infinite, and an infinite one cannot be rounded.
+    """
+    return abs(weight) <= 100 and abs(weight * WEIGHT_UNITS - round(weight * WEIGHT_UNITS)) < 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
