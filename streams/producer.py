@@ -52,6 +52,14 @@ POLL_SECONDS = 0.01
 ROOM_SECONDS = 0.002
 """How often a waiting worker looks whether the queue has drained; the broker's answer takes about as long."""
 
+BARRIER_PATIENCE_SECONDS = 0.1
+"""How long a barrier may wait before no new input is taken.
+
+librdkafka's flush waits until its queue is empty, and under steady input over a network with a round trip of 10 ms it
+never is: at 1,000/s the commit stood still until the flush gave up. On one machine a barrier takes a few milliseconds,
+so nothing is held there.
+"""
+
 KEPT_ERRORS = 20
 """Errors that are kept for the message; a dead broker fails thousands of records with the same one."""
 
@@ -73,6 +81,8 @@ class Producer:
         self._room = int(properties["queue.buffering.max.messages"]) // 2
         self._flush_seconds = int(properties["delivery.timeout.ms"]) / 1000 + FLUSH_MARGIN_SECONDS
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="flush")
+        self._barriers: list[float] = []
+        """When each barrier that still waits began, monotonic, oldest first."""
 
     def _on_delivery(self, error: Any, message: Any) -> None:
         if error is None:
@@ -127,15 +137,19 @@ class Producer:
             raise DeliveryError(f"{self._failed} records were not delivered: {'; '.join(sorted(set(self._errors)))}")
 
     async def room(self) -> None:
-        """Wait until the queue is at most half full, without blocking the loop; raises what `check` raises.
+        """Wait until the queue is at most half full and no barrier is late, without blocking the loop.
 
-        Called before a batch of input is taken: a full queue thus stops the reading.
+        Called before a batch of input is taken: a full queue thus stops the reading, and so does a barrier that would
+        never end while records keep coming. Raises what `check` raises.
         """
         self.check()
-        while len(self._client) > self._room:
+        while len(self._client) > self._room or self._is_late():
             self._client.poll(0)
             self.check()
             await asyncio.sleep(ROOM_SECONDS)
+
+    def _is_late(self) -> bool:
+        return bool(self._barriers) and time.monotonic() - self._barriers[0] > BARRIER_PATIENCE_SECONDS
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until every record so far is confirmed; `timeout` in seconds, None: longer than any delivery takes.
@@ -151,5 +165,14 @@ class Producer:
         self.check()
 
     async def flushed(self) -> None:
-        """Wait for `flush` in a thread of its own, so that the loop goes on."""
-        await asyncio.get_running_loop().run_in_executor(self._flusher, self.flush)
+        """Wait for `flush` in a thread of its own, so that the loop goes on.
+
+        It ends soon whatever is produced, if all who produce steadily either call `room` before or wait for a barrier
+        of their own after: those are idle by then. A heartbeat now and then does no harm.
+        """
+        began = time.monotonic()
+        self._barriers.append(began)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._flusher, self.flush)
+        finally:
+            self._barriers.remove(began)
