@@ -23,6 +23,9 @@ from .judge import look
 from .judgement import Cut, Judgement
 from .memory import Memory
 from .plan import (
+    LONGEST_CALL_MS,
+    LONGEST_MS,
+    MOST_SAMPLES,
     Analysis,
     By,
     Check,
@@ -54,6 +57,9 @@ __all__ = [
     "KEY_BUCKETS",
     "LEAST_CALLS",
     "LEAST_ROWS",
+    "LONGEST_CALL_MS",
+    "LONGEST_MS",
+    "MOST_SAMPLES",
     "TRANSITIONS",
     "VERBS",
     "Advance",

@@ -1,7 +1,7 @@
 """The numbers that are taken from stable's own history before step 1 and never change in the attempt."""
 
 from .plan import FrozenNumbers, Metric, Plan
-from .scorecard import Sums, duration_quantile
+from .scorecard import DURATION_UPPER_MS, Sums, duration_quantile
 
 __all__ = ["LEAST_CALLS", "LEAST_ROWS", "frozen_numbers"]
 
@@ -45,5 +45,9 @@ def frozen_numbers(stable: Sums, plan: Plan) -> FrozenNumbers | str:
 
 
 def frozen_threshold_ms(stable: Sums) -> float:
-    """Return beyond how many ms a call is slow, judged by stable's calls; digits that the buckets can carry."""
-    return max(SLOW_FLOOR_MS, float(f"{SLOW_FACTOR * duration_quantile(stable.call_ms, 0.99):.3g}"))
+    """Return beyond how many ms a call is slow, judged by stable's calls; digits that the buckets can carry.
+
+    Calls beyond the last bucket count as if they were at its edge: the threshold must stay a number.
+    """
+    usual = min(duration_quantile(stable.call_ms, 0.99), DURATION_UPPER_MS[-1])
+    return max(SLOW_FLOOR_MS, float(f"{SLOW_FACTOR * usual:.3g}"))

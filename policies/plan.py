@@ -5,11 +5,16 @@ an absolute difference or rate 0..1 (`0.5pp` in a file is 0.005 here). The JSON 
 what a `start` command carries as `file`, so a name here is a name on the wire.
 """
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 __all__ = [
+    "LONGEST_CALL_MS",
+    "LONGEST_MS",
+    "MOST_SAMPLES",
     "WEIGHT_UNITS",
     "Analysis",
     "By",
@@ -30,6 +35,27 @@ __all__ = [
 
 WEIGHT_UNITS = 10_000
 """Units of the routing hash per percent: a weight has at most 4 decimals, so 0.0001 % is one unit of 10**6."""
+
+LONGEST_MS = 366 * 86_400_000
+"""No time of a plan is longer than a year; a longer one is a slip, or meant to do harm."""
+
+LONGEST_CALL_MS = 3_600_000
+"""No call of a model may take longer than an hour."""
+
+MOST_SAMPLES = 1_000_000_000
+"""Rows a step may ask for: more are never reached."""
+
+NAME = re.compile(r"[a-z0-9-]{1,40}")
+"""What a rollout and a check may be called: the name becomes part of topics and ids."""
+
+TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+"""What Kafka accepts as the name of a topic."""
+
+
+def check_ms(what: str, ms: int, least: int, most: int = LONGEST_MS) -> None:
+    """Raise ValueError for a time that makes no sense as `what`."""
+    if not least <= ms <= most:
+        raise ValueError(f"{what} must lie between {least} and {most} ms")
 
 
 class Variant(Enum):
@@ -129,11 +155,12 @@ class Step:
     approval: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.weight <= 100 or not is_routable(self.weight):
+        if self.weight < 1 / WEIGHT_UNITS or not is_routable(self.weight):
             raise ValueError(f"weight {self.weight} is not a percentage above 0, at most 100, with at most 4 decimals")
-        if self.hold_ms < 0 or self.samples < 1:
-            raise ValueError("hold must be 0 or longer and samples at least 1")
-        if self.margin_factor < 1:
+        check_ms("hold", self.hold_ms, 0)
+        if not 1 <= self.samples <= MOST_SAMPLES:
+            raise ValueError(f"samples must lie between 1 and {MOST_SAMPLES}")
+        if not 1 <= self.margin_factor < math.inf:
             raise ValueError(f"margin_factor {self.margin_factor} would tighten the margin; it is at least 1")
 
 
@@ -168,6 +195,12 @@ class Check:
             raise ValueError(f"check {self.name}: margin {self.margin} is not between 0 and 1")
         if not 0 <= self.tolerance <= self.margin:
             raise ValueError(f"check {self.name}: tolerance {self.tolerance} is not between 0 and the margin")
+        if self.limit is not None and not 0 < self.limit < 1:
+            raise ValueError(f"check {self.name}: limit {self.limit} is not between 0 and 1")
+        if self.slower_than_ms is not None and not 0 < self.slower_than_ms <= LONGEST_MS:
+            raise ValueError(f"check {self.name}: slower_than_ms {self.slower_than_ms} is no duration of a call")
+        if NAME.fullmatch(self.name) is None:
+            raise ValueError("the name of a check has a-z, 0-9 and -, at most 40")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +215,16 @@ class Analysis:
     freshness_ms: int = 300_000
     checks: tuple[Check, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_ms("every", self.every_ms, 1)
+        check_ms("the deadline of the analysis", self.deadline_ms, 1)
+        check_ms("freshness", self.freshness_ms, 1)
+        if not 0 < self.alpha <= 0.5:
+            raise ValueError(f"alpha {self.alpha} is not above 0 and at most 0.5")
+        names = [check.name for check in self.checks]
+        if len(set(names)) < len(names):
+            raise ValueError("two checks have the same name")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topics:
@@ -193,6 +236,11 @@ class Topics:
     feedback: str
     labels: str
     dead_letters: str
+
+    def __post_init__(self) -> None:
+        for name in (self.requests, self.predictions, self.outcomes, self.feedback, self.labels, self.dead_letters):
+            if TOPIC.fullmatch(name) is None:
+                raise ValueError("the name of a topic has letters, digits, ., _ and -, at most 249")
 
     @classmethod
     def of(cls, rollout: str) -> "Topics":
@@ -232,6 +280,12 @@ class Plan:
         weights = [step.weight for step in self.steps]
         if not weights or weights != sorted(set(weights)):
             raise ValueError("steps must be given and their weights must rise")
+        if NAME.fullmatch(self.name) is None:
+            raise ValueError("the name of a rollout has a-z, 0-9 and -, at most 40")
+        check_ms("canary_timeout", self.canary_timeout_ms, 1, LONGEST_CALL_MS)
+        check_ms("load_timeout", self.load_timeout_ms, 0)
+        if self.request_deadline_ms is not None:
+            check_ms("the deadline of a request", self.request_deadline_ms, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,3 +303,10 @@ class FrozenNumbers:
     slow_ms: Mapping[str, float] = field(default_factory=dict)
     call_error_rate: float = 0.0
     slow_rates: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rates = (self.error_rate, self.call_error_rate, *self.slow_rates.values())
+        if self.rows < 0 or self.calls < 0 or not all(0 <= rate <= 1 for rate in rates):
+            raise ValueError("frozen numbers are counts from 0 and rates from 0 to 1")
+        if not all(0 < ms <= LONGEST_MS for ms in self.slow_ms.values()):
+            raise ValueError("frozen thresholds are durations above 0 ms")

@@ -172,6 +172,8 @@ BAD_VALUES = [
      "write whole milliseconds"),
     ("steps: [{weight: 1%, samples: 0}]", "4:31: steps[0].samples: 0: input should be greater than or equal to 1"),
     ("steps: [{weight: 1%, samples: 1.5}]", "4:31: steps[0].samples: 1.5 is not a whole number"),
+    ("steps: [{weight: 1%, hold: 400d}]", "4:28: steps[0].hold: it is longer than a year (366d); write a shorter one"),
+    ("canary_timeout: 2h", "4:17: canary_timeout: no call may take longer than an hour; write for example 250ms"),
     ("steps: [{weight: 1%, approval: yes}]", "4:32: steps[0].approval: yes is not true or false"),
     ("steps: [{weight: 5%}, {weight: 5%}]", "4:8: steps: weights must rise, but 5% follows 5%"),
     ("steps: []", "4:8: steps: an empty list or mapping says nothing; write a value or remove the key"),

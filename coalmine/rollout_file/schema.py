@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from coalmine.policies import (
+    MOST_SAMPLES,
     Analysis,
     By,
     Check,
@@ -35,6 +36,7 @@ from .words import (
     MetricWord,
     Milliseconds,
     Name,
+    OfOneCall,
     Points,
     RowField,
     Share,
@@ -127,7 +129,7 @@ class StepPart(Part):
 
     weight: Weight
     hold: Milliseconds = Step(weight=1).hold_ms
-    samples: Annotated[int, Field(ge=1)] = Step(weight=1).samples
+    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = Step(weight=1).samples
     margin_factor: Annotated[float, Field(ge=1)] = 1.0
     approval: bool = False
 
@@ -264,7 +266,7 @@ class RolloutFile(Part):
         Field(default_factory=default_steps)
     )
     analysis: AnalysisPart = AnalysisPart()
-    canary_timeout: Longer = 250
+    canary_timeout: OfOneCall = 250
     load_timeout: Longer = 120_000
     deadline: Longer | None = None
     breaker: Annotated[bool, word_of({"on": True, "off": False})] = True

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-from coalmine.policies import Metric
+from coalmine.policies import LONGEST_CALL_MS, LONGEST_MS, Metric
 
 from ..suggest import one_of
 from .units import duration_ms, percent, points, quoted
@@ -20,6 +20,7 @@ __all__ = [
     "MetricWord",
     "Milliseconds",
     "Name",
+    "OfOneCall",
     "Points",
     "RowField",
     "Share",
@@ -69,6 +70,20 @@ def above_zero(ms: int) -> int:
     """Return a duration that is not empty."""
     if ms < 1:
         raise ValueError("it must be longer than 0; write for example 10s")
+    return ms
+
+
+def within_a_year(ms: int) -> int:
+    """Return a duration that a rollout can live to see."""
+    if ms > LONGEST_MS:
+        raise ValueError("it is longer than a year (366d); write a shorter one")
+    return ms
+
+
+def within_an_hour(ms: int) -> int:
+    """Return how long a call may take."""
+    if ms > LONGEST_CALL_MS:
+        raise ValueError("no call may take longer than an hour; write for example 250ms")
     return ms
 
 
@@ -136,8 +151,9 @@ Weight = Annotated[float, BeforeValidator(percent), AfterValidator(weight_of_ste
 Points = Annotated[float, BeforeValidator(points)]
 MetricWord = Annotated[Metric, BeforeValidator(metric)]
 Name = Annotated[str, named(NAME, "a name (a-z, 0-9 and -, at most 40)")]
-Milliseconds = Annotated[int, BeforeValidator(duration_ms)]
+Milliseconds = Annotated[int, BeforeValidator(duration_ms), AfterValidator(within_a_year)]
 Longer = Annotated[Milliseconds, AfterValidator(above_zero)]
+OfOneCall = Annotated[Longer, AfterValidator(within_an_hour)]
 Margin = Annotated[float, BeforeValidator(margin)]
 Share = Annotated[float, BeforeValidator(share)]
 TopicName = Annotated[str, named(TOPIC, "a topic name (letters, digits, . and -)"), AfterValidator(topic_name)]
