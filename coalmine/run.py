@@ -30,8 +30,15 @@ Duty = tuple[str, tuple[Plan, ...]]
 def run(plans: Sequence[Plan], settings: Settings, role: str = "all", processes: int = 1) -> int:
     """Run workers until they are stopped; return the exit code of `worker.run`.
 
-    `role` is score, analyze or all. Every rollout has `processes` scoring processes; one process analyzes all.
+    `role` is score, analyze or all. Every rollout has `processes` scoring processes; one process analyzes all. Raises
+    BrokerError when Kafka does not answer or lets writers of the control topic set its clock.
     """
+    if settings.broker == "kafka":
+        from coalmine.streams.client import KafkaSettings
+        from coalmine.streams.control import check_append_time
+        from coalmine.streams.topics import NamespaceTopics
+
+        check_append_time(KafkaSettings(settings.kafka), NamespaceTopics(settings.namespace).control)
     duties = duties_of(plans, role, processes)
     if len(duties) == 1:
         perform(duties[0], settings, False)

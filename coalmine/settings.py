@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -88,12 +88,14 @@ class Settings(Section):
 
     namespace: first part of the names of the topics that all rollouts share; letters, digits and dashes.
     kafka: settings of the Kafka clients by their librdkafka names; which ones stands in `streams.client`.
+    broker: `embedded` for the demo's own, whose topics have no settings to check at the start.
     """
 
     namespace: str = Field(default="coalmine", pattern=r"^[a-zA-Z0-9-]{1,40}$")
     kafka: Annotated[dict[str, str], BeforeValidator(client_settings)] = Field(default=DEFAULT_KAFKA, repr=False)
     models: ModelSettings = ModelSettings()
     routing: RoutingSettings = RoutingSettings()
+    broker: Literal["kafka", "embedded"] = "kafka"
 
 
 class TomlSource(TomlConfigSettingsSource):

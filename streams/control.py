@@ -105,7 +105,12 @@ def check_append_time(kafka: KafkaSettings, topic: str) -> None:
     try:
         settings = admin.describe_configs([resource])[resource].result(ANSWER_SECONDS)
     except KafkaException as error:
-        raise BrokerError(f"Kafka does not tell the settings of {topic}: {error.args[0].str()}") from error
+        raise BrokerError(
+            f"Kafka does not tell the settings of {topic}: {error.args[0].str()}; "
+            "is it there? `coalmine topics plan` shows it"
+        ) from error
+    except TimeoutError as error:
+        raise BrokerError(f"no Kafka answers at {kafka.bootstrap} within {ANSWER_SECONDS:.0f} s") from error
     found = settings["message.timestamp.type"].value
     if found != "LogAppendTime":
         raise BrokerError(

@@ -132,7 +132,7 @@ class ScoringWorker:
                     await self.loop.run_in_executor(self.shelf.loader, self.shelf.load_now, state.canary)
                 except ModelError as error:
                     log.warning("rollout %s: the canary is not loaded: %s", self.plan.name, error)
-            if self.state is state:
+            if self.state == state:
                 return state
 
     def make_app(self) -> Any:

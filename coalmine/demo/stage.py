@@ -190,6 +190,7 @@ def settings_file(stage: Stage) -> str:
     """Return the settings of the workers as TOML; a JSON string is a TOML string."""
     lines = [
         f"namespace = {json.dumps(stage.namespace.namespace)}",
+        f"broker = {json.dumps('kafka' if stage.broker is None else 'embedded')}",
         "[models]",
         f"root = {json.dumps(str(stage.models))}",
     ]
