@@ -174,8 +174,17 @@ async def batches(stream: Any) -> AsyncIterator[Batch]:
             await producer.room()
         if in_progress.closed:
             await asyncio.Event().wait()
-        if event.message.generation_id != stream.app.consumer_generation_id:
-            continue  # while it waited the partition went to somebody, who reads the batch again
+        if is_stale(event, stream.app):
+            continue
         batch = Batch(event, in_progress)
         in_progress.take(batch)
         yield batch
+
+
+def is_stale(event: Any, app: Any) -> bool:
+    """Tell whether the partition of `event` is being given away, or was, while the event waited for room.
+
+    Whoever gets the partition reads the batch again, also this worker after its seek. A rebalance stops the flow
+    first, waits for the batches that were taken and commits; a batch taken after that would be answered twice.
+    """
+    return not app.flow_control.is_active() or event.message.generation_id != app.consumer_generation_id

@@ -2,14 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
+from mode.utils.queues import FlowControlEvent
 
-from coalmine.streams.batches import Batch, Fetched, InProgress
+from coalmine.streams.batches import Batch, Fetched, InProgress, batches
 from coalmine.streams.transport import waiting
 
 PLACE = TP("requests", 0)
@@ -79,6 +81,67 @@ def test_draining_waits_for_open_batches_and_no_longer_than_it_may() -> None:
         return in_time, await settled.in_progress.drain(10)
 
     assert asyncio.run(drain()) == (False, True)
+
+
+class Waiting:
+    """A stream of batches of generation 1 whose consumer waits for room until `full` is cleared."""
+
+    def __init__(self) -> None:
+        self.flow = FlowControlEvent(initially_suspended=False)
+        self.full = False
+        self.in_progress = InProgress()
+        producer = SimpleNamespace(room=self.room)
+        self.app = SimpleNamespace(
+            flow_control=self.flow, consumer_generation_id=1, consumer=None,
+            transport=SimpleNamespace(in_progress=self.in_progress, producer=producer),
+        )  # fmt: skip
+        self.queue: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def room(self) -> None:
+        while self.full:
+            await asyncio.sleep(0)
+
+    def arrive(self, first: int, generation: int) -> None:
+        message = SimpleNamespace(
+            value=Fetched([SimpleNamespace(offset=first)]), tp=PLACE, generation_id=generation, settle=lambda _: None
+        )
+        self.queue.put_nowait(SimpleNamespace(message=message, app=self.app))
+
+    def noack(self) -> "Waiting":
+        return self
+
+    async def events(self) -> AsyncIterator[Any]:
+        while True:
+            yield await self.queue.get()
+
+    async def give_away(self) -> None:
+        """Do what a rebalance does before the partitions go; a batch in progress would make it wait in vain."""
+        self.flow.suspend()
+        assert await self.in_progress.drain(0)
+
+    def take_back(self) -> None:
+        self.app.consumer_generation_id += 1
+        self.flow.resume()
+
+
+def test_a_batch_that_waits_for_room_while_its_partition_goes_is_left_to_whoever_gets_it() -> None:
+    async def rebalance_while_full() -> tuple[int, int]:
+        stream = Waiting()
+        stream.full = True
+        stream.arrive(0, generation=1)
+        taking = asyncio.ensure_future(anext(batches(stream)))
+        await asyncio.sleep(0)
+        await stream.give_away()
+        stream.full = False
+        for _ in range(10):
+            await asyncio.sleep(0)
+        taken_meanwhile = len(stream.in_progress)
+        stream.take_back()
+        stream.arrive(0, generation=2)
+        await taking
+        return taken_meanwhile, len(stream.in_progress)
+
+    assert asyncio.run(rebalance_while_full()) == (0, 1)
 
 
 def test_the_leader_of_a_group_can_be_made_to_wait_before_it_assigns() -> None:
