@@ -15,7 +15,7 @@ from faust.types import TP
 
 from coalmine.policies import Analysis, Plan
 
-from .apps import assigned, batch_agent, make_app
+from .apps import assigned, batch_agent, end_offset, make_app
 from .batches import Batch
 from .client import KafkaSettings
 from .codec import encode
@@ -82,8 +82,8 @@ class TallyAgent:
             await asyncio.sleep(0)
 
     def end_of(self, partition: int) -> int:
-        """Return the end offset of a partition as of its last fetch, 0 before the first."""
-        return self.app.consumer.highwater(TP(self.topic, partition)) or 0
+        """Return the end offset of a partition as of its last fetch, 0 before the first and when it was given away."""
+        return end_offset(self.app, TP(self.topic, partition)) or 0
 
     def fold_records(self, partition: int, records: Any) -> None:
         """Count the outcomes of one partition."""
