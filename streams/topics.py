@@ -7,7 +7,9 @@ from coalmine.policies import Plan
 
 __all__ = ["NamespaceTopics", "TopicSpec", "judge_app_id", "score_group", "tally_app_id", "topic_specs"]
 
-DAY_MS = 86_400_000
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,10 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
 ROOMY = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
 DELETE = {"cleanup.policy": "delete", "compression.type": "producer"}
-COMPACT = {"cleanup.policy": "compact"}
+COMPACT = {"cleanup.policy": "compact", "segment.ms": str(HOUR_MS)}
+"""Kafka never compacts or expires the segment that is written to, and by default keeps it for a week or 1 GiB; what is
+read to its end at every start must stay small."""
+COMPACT_AND_EXPIRE = {**COMPACT, "cleanup.policy": "compact,delete"}
 ENDLESS = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 
 
@@ -90,12 +95,12 @@ def topic_specs(namespace: NamespaceTopics, plans: Iterable[Plan], partitions: i
         TopicSpec(name=namespace.control, partitions=1,
                   config={**ENDLESS, "message.timestamp.type": "LogAppendTime"}),
         TopicSpec(name=namespace.evidence, partitions=1,
-                  config={"cleanup.policy": "compact,delete", "retention.ms": str(30 * DAY_MS)}),
+                  config={**COMPACT_AND_EXPIRE, "retention.ms": str(30 * DAY_MS)}),
         TopicSpec(name=namespace.looks, partitions=1, config=long),
         TopicSpec(name=namespace.events, partitions=1, config=long),
         TopicSpec(name=namespace.rollouts, partitions=1, config=COMPACT),
         TopicSpec(name=namespace.workers, partitions=1,
-                  config={"cleanup.policy": "compact,delete", "retention.ms": str(DAY_MS)}),
+                  config={**COMPACT_AND_EXPIRE, "retention.ms": str(DAY_MS), "segment.ms": str(10 * MINUTE_MS)}),
         TopicSpec(name=f"{judge_app_id(namespace.namespace)}-judge-changelog", partitions=1, config=COMPACT),
     ]  # fmt: skip
     for plan in plans:
