@@ -41,6 +41,11 @@ STOP_SECONDS = 8.0
 LAST_NET_SECONDS = 13.0
 """The process ends by then whatever the event loop does; above drain and stop together."""
 
+REBALANCE_SECONDS = 150.0
+"""How long an app may be between two assignments; above the delivery timeout, the longest wait inside a rebalance."""
+
+REBALANCE_CHECK_SECONDS = 1.0
+
 PARENT_CHECK_SECONDS = 0.3
 
 COLLECTIONS = (50_000, 20, 50)
@@ -114,7 +119,7 @@ async def supervise(set_up: SetUp) -> int:
     work = making.result()
     gc.freeze()
     gc.set_threshold(*COLLECTIONS)
-    sides = [asyncio.ensure_future(task) for task in work.tasks]
+    sides = [asyncio.ensure_future(task) for task in (*work.tasks, *map(stuck, work.apps))]
     code = await watch(work.apps, sides, stopping)
     return await stop_all(work.apps, sides, code)
 
@@ -155,6 +160,20 @@ async def watch(apps: Sequence[Any], sides: Sequence["asyncio.Future[None]"], st
                 log.error("fault in %s", app.conf.id, exc_info=app.crash_reason)
                 return FAULT
     return STOPPED
+
+
+async def stuck(app: Any) -> None:
+    """Raise BrokerError once a rebalance of `app` has lasted too long; otherwise never return.
+
+    Faust's recovery can end without a word when a wait in it times out. The flow then stays stopped while heartbeats
+    go on: the worker would keep its partitions and answer nothing.
+    """
+    settled = time.monotonic()
+    while time.monotonic() - settled < REBALANCE_SECONDS:
+        if not app.rebalancing:
+            settled = time.monotonic()
+        await asyncio.sleep(REBALANCE_CHECK_SECONDS)
+    raise BrokerError(f"{app.conf.id} did not come out of a rebalance within {REBALANCE_SECONDS:.0f} s")
 
 
 async def stop_all(apps: Sequence[Any], sides: Sequence["asyncio.Future[None]"], code: int) -> int:

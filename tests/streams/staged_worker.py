@@ -20,6 +20,7 @@ class StandIn:
     def __init__(self, stop_seconds: float = 0.0) -> None:
         self.conf = SimpleNamespace(id="stand-in")
         self.transport = SimpleNamespace(in_progress=InProgress())
+        self.rebalancing = False
         self.crash_reason: BaseException | None = None
         self._crashed = asyncio.Event()
         self.stop_seconds = stop_seconds
@@ -55,6 +56,7 @@ async def set_up(scene: str) -> Work:
         print("started", flush=True)
         await asyncio.sleep(SLOW)
     app = StandIn(stop_seconds=SLOW if scene == "hanging stop" else 0.0)
+    app.rebalancing = scene == "stuck"
     if scene == "crash":
         asyncio.get_running_loop().call_later(0.05, app.crash)
     return Work(apps=[app], tasks=[fail() if scene == "side" else end()])
@@ -67,6 +69,7 @@ def main(scene: str) -> None:
         sys.stdin.readline()
         os._exit(0)
     worker.STOP_SECONDS = 0.2
+    worker.REBALANCE_SECONDS = worker.REBALANCE_CHECK_SECONDS = 0.1
     run(lambda: set_up(scene), watch_parent=True)
 
 

@@ -1,13 +1,17 @@
 """The runner of worker processes: exit codes, order of a stop, death of the parent."""
 
+import asyncio
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from coalmine.errors import BrokerError
+from coalmine.streams import worker
 from coalmine.streams.worker import BAD_CONFIG, FAULT, STOPPED, TOO_SLOW, UNREACHABLE
 from tests.kafka.relay import Orders
 from tests.kafka.traffic import Relay
@@ -47,6 +51,7 @@ def stage() -> Iterator[Stage]:
         ("bug", FAULT),
         ("side", FAULT),
         ("crash", FAULT),
+        ("stuck", FAULT),
     ],
 )
 def test_the_exit_code_says_who_must_act(stage: Stage, scene: str, code: int) -> None:
@@ -71,6 +76,35 @@ def test_a_signal_stops_the_worker_with_success(stage: Stage, scene: str, number
     process.send_signal(number)
 
     assert process.wait(20) == STOPPED
+
+
+def test_rebalances_that_end_in_time_may_go_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(worker, "time", clock)
+    monkeypatch.setattr(worker, "asyncio", clock)
+    app = SimpleNamespace(conf=SimpleNamespace(id="flights.score"), rebalancing=True)
+    clock.at[worker.REBALANCE_SECONDS - 2] = lambda: setattr(app, "rebalancing", False)
+    clock.at[worker.REBALANCE_SECONDS] = lambda: setattr(app, "rebalancing", True)
+
+    with pytest.raises(BrokerError, match=r"flights\.score did not come out of a rebalance within 150 s"):
+        asyncio.run(worker.stuck(app))
+
+    assert clock.now == pytest.approx(2 * worker.REBALANCE_SECONDS, abs=2)
+
+
+class Clock:
+    """Time that passes only by sleeping; `at` says what happens when."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.at: dict[float, Callable[[], None]] = {}
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.at.pop(self.now, lambda: None)()
 
 
 def test_no_batch_is_taken_once_the_apps_stop(stage: Stage) -> None:
