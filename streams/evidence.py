@@ -120,8 +120,11 @@ class EndOffsets:
     seen: tuple[tuple[int, Mapping[int, int]], ...] = ()
 
     def after(self, wall_ms: int, ends: Mapping[int, int]) -> "EndOffsets":
-        """Return the memory with the end offsets at a look; of looks in quick succession one a second counts."""
-        if self.seen and wall_ms - self.seen[-1][0] < LEAST_PAUSE_MS:
+        """Return the memory with the end offsets at a look; of looks in quick succession one a second counts.
+
+        A clock that was set back has not made a look a quick successor of one that seems to lie ahead.
+        """
+        if self.seen and 0 <= wall_ms - self.seen[-1][0] < LEAST_PAUSE_MS:
             return self
         return EndOffsets((*self.seen, (wall_ms, ends))[-(LAG_LOOKS + 1) :])
 

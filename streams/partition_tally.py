@@ -10,6 +10,7 @@ late outcome opens it again from there. A record of its own is never written twi
 process that lost its partition and does not know it yet cannot spoil the sums of its heir.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -129,7 +130,7 @@ class PartitionTally:
         self._publishing: set[int] = set()
         self._written_offset = self.next_offset
         self._published_offset = UNSEEN
-        self._published_at_ms = 0
+        self._published_at_ms = -math.inf
         self._published_ts = 0
 
     def fold(self, records: Sequence[Consumed]) -> None:
@@ -233,7 +234,10 @@ class PartitionTally:
         self._written_offset = UNSEEN
 
     def is_due(self, now_ms: int, every_ms: int, clock: Clock) -> bool:
-        """Tell whether the sums are to be published: they changed, and a look's interval has passed since."""
+        """Tell whether the sums are to be published: they changed, and a look's interval has passed since.
+
+        `now_ms` is that of `publication`, of a clock that never goes back; where it begins does not matter.
+        """
         if self.next_offset == self._published_offset or not self._open:
             return False
         waited = now_ms - self._published_at_ms

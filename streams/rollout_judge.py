@@ -11,6 +11,7 @@ import msgspec
 
 from coalmine.policies import (
     Advance,
+    Analysis,
     Clock,
     Command,
     Cut,
@@ -204,7 +205,7 @@ class RolloutJudge:
         assert state.plan is not None, "an attempt has a plan"
         memory = self.memory_of(state)
         now_ms = self.now_ms(state.plan, around.wall_ms)
-        if now_ms is None or not is_due(memory.now_ms, now_ms, state.plan.analysis.every_ms):
+        if now_ms is None or not self.is_look_due(state, state.plan.analysis, memory, now_ms):
             return None
         if not self.has_caught_up(state):
             self.waiting_for = "the tallies have not caught up with the last look yet"
@@ -212,6 +213,17 @@ class RolloutJudge:
         self.ends = self.ends.after(around.wall_ms, around.ends)
         cut = self.cut(state, state.plan, memory, now_ms, around.wall_ms)
         return self.judged(cut, look(memory, cut, state), state, around.wall_ms)
+
+    def is_look_due(self, state: State, analysis: Analysis, memory: Memory, now_ms: int) -> bool:
+        """Tell whether it is time for a look.
+
+        What is remembered of wall time never goes back, so it cannot pace looks: after a clock that was an hour
+        ahead was set right, the judge would be blind for that hour. The time that stands in the last look can.
+        """
+        last = self.last_look(state)
+        if analysis.clock is Clock.EVENT or last is None:
+            return is_due(memory.now_ms, now_ms, analysis.every_ms)
+        return now_ms < last.now_ms or is_due(last.now_ms, now_ms, analysis.every_ms)
 
     def memory_of(self, state: State) -> Memory:
         """Return what is remembered of the current attempt; nothing before its first look."""

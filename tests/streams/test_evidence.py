@@ -156,6 +156,14 @@ def test_looks_in_quick_succession_count_as_one() -> None:
     assert lagging({}, memory) == frozenset()
 
 
+def test_a_clock_that_was_set_back_does_not_stop_the_counting_of_looks() -> None:
+    memory = EndOffsets()
+    for wall_ms in (3_600_000, 0, 1_000, 2_000):
+        memory = memory.after(wall_ms, {0: 100})
+
+    assert lagging({}, memory) == {0}
+
+
 def test_outcomes_still_missing_three_looks_later_make_their_partition_late() -> None:
     seen = ends({0: 100, 1: 50}, {0: 200, 1: 50}, {0: 300, 1: 50}, {0: 400, 1: 50})
 

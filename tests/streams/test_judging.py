@@ -204,6 +204,17 @@ def test_looks_come_at_the_interval_of_the_plan() -> None:
     assert moves == [True, False, False, False] * 3
 
 
+def test_a_clock_that_was_set_back_an_hour_does_not_blind_the_judge() -> None:
+    world = on_step_1()
+    world.traffic()
+    world.tick()
+    world.wall_ms -= 3_600_000
+
+    moves = [world.tick(ms=250) is not None for _ in range(8)]
+
+    assert moves == [True, False, False, False] * 2
+
+
 def test_under_the_clock_of_events_their_time_alone_makes_a_look_due() -> None:
     world = World(plan=EVENT_PLAN).start()
     world.traffic(rows=1_000, ts=BEGIN_MS)

@@ -274,6 +274,13 @@ def test_nothing_is_due_without_change_or_before_the_interval() -> None:
     assert [tally.is_due(now, 1_000, Clock.WALL) for now in (10_999, 11_000)] == [False, True]
 
 
+def test_the_first_sums_are_due_at_once_however_young_the_clock_is() -> None:
+    tally = fresh()
+    tally.fold(log(outcome(1)))
+
+    assert tally.is_due(5, 3_600_000, Clock.WALL)
+
+
 def test_under_the_clock_of_events_their_time_makes_sums_due() -> None:
     tally = fresh()
     tally.fold(log(outcome(1, ts=100_000)))

@@ -1,10 +1,17 @@
 """The tally agent without a broker: what it does when partitions go and clocks jump."""
 
+import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 
+from coalmine.policies import Analysis
+from coalmine.streams.codec import encode
+from coalmine.streams.partition_tally import PartitionTally
 from coalmine.streams.tally import TallyAgent
+from tests.streams.test_partition_tally import Record, outcome
 
 
 def bare(**fields: Any) -> TallyAgent:
@@ -21,3 +28,38 @@ def test_the_end_of_a_partition_that_was_just_given_away_is_not_known() -> None:
     agent = bare(app=SimpleNamespace(consumer=SimpleNamespace(highwater=highwater)))
 
     assert agent.end_of(0) == 0
+
+
+class Sent(list[bytes]):
+    """A producer that remembers what it was given."""
+
+    def produce(self, topic: str, value: bytes, key: bytes, partition: int) -> None:
+        self.append(value)
+
+    async def flushed(self) -> None:
+        return None
+
+
+async def publishing(agent: TallyAgent, tally: PartitionTally, sent: Sent, publications: int) -> None:
+    """Let an agent publish sums that change all the time until it did so often enough."""
+    task = asyncio.create_task(agent.publish())
+    try:
+        async with asyncio.timeout(5):
+            for offset in range(1_000_000):
+                if len(sent) >= publications:
+                    return
+                tally.fold([Record(offset, encode(outcome(offset)))])
+                await asyncio.sleep(0.02)
+    finally:
+        task.cancel()
+
+
+def test_a_date_that_goes_back_does_not_silence_the_tally(monkeypatch: pytest.MonkeyPatch) -> None:
+    tally, sent = PartitionTally(0, {}), Sent()
+    agent = bare(analysis=lambda: Analysis(every_ms=1), held=lambda: [tally], end_of=lambda _: 0, producer=sent)
+    dates = iter(range(2_000_000_000, 0, -3_600))
+    monkeypatch.setattr(time, "time", lambda: float(next(dates)))
+
+    asyncio.run(publishing(agent, tally, sent, publications=3))
+
+    assert len(sent) >= 3
