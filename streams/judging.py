@@ -132,6 +132,10 @@ class JudgeAgent:
         """Whether this process holds the partition of evidence and has taken up the table."""
         return self.reign > 0 and not self.app.rebalancing and 0 in assigned(self.app, self.topics.evidence)
 
+    def reigns_still(self, reign: int) -> bool:
+        """Tell whether this process has been in charge ever since `reign` began."""
+        return reign == self.reign and self.is_in_charge
+
     async def judge(self) -> None:
         """Answer, look and decide, for ever; does nothing while another process is in charge."""
         while True:
@@ -157,17 +161,23 @@ class JudgeAgent:
         await self.table.write(0, ANSWERED, str(self.answered).encode())
 
     async def step(self, rollout: str) -> None:
-        """Make the next move of a rollout, if there is one, and show its state."""
-        state = self.state_of(rollout)
-        judge = self.judge_of(rollout)
-        ends = await self.ends_of(state)
+        """Make the next move of a rollout, if there is one, and show its state.
+
+        While the broker is asked another reign may begin, with other judges, and the log go on: what is decided upon
+        is taken after that.
+        """
+        reign = self.reign
+        ends = await self.ends_of(self.state_of(rollout))
+        if not self.reigns_still(reign):
+            return
+        state, judge = self.state_of(rollout), self.judge_of(rollout)
         around = Surroundings(
             workers=self.workers.of(state), breaker=self.workers.breaker(state), ends=ends,
             wall_ms=int(time.time() * 1000),
         )  # fmt: skip
         move = judge.next_move(state, around)
         if move is not None:
-            await self.make(rollout, move)
+            await self.make(rollout, move, reign)
         self.show(judge, state, around)
 
     def state_of(self, rollout: str) -> State:
@@ -187,12 +197,11 @@ class JudgeAgent:
             self.ends[topic] = now, ends
         return ends
 
-    async def make(self, rollout: str, move: Move) -> None:
-        """Store a move, then publish it; a judge that lost its office in between leaves that to its heir."""
-        reign = self.reign
+    async def make(self, rollout: str, move: Move, reign: int) -> None:
+        """Store a move of `reign`, then publish it; a judge that lost its office in between leaves that to its heir."""
         if move.entry is not None:
             await self.table.write(0, rollout, encode(move.entry))
-        if reign != self.reign or not self.is_in_charge:
+        if not self.reigns_still(reign):
             return
         if move.look is not None:
             self.send(self.topics.looks, rollout, move.look)
