@@ -39,7 +39,8 @@ STOP_SECONDS = 8.0
 """How long the apps may take to stop: after a crash Faust's stop may wait for ever for a dead producer."""
 
 LAST_NET_SECONDS = 13.0
-"""The process ends by then whatever the event loop does; above drain and stop together."""
+"""The process ends this long after a signal or a fault whatever the event loop does, which a producer with a full queue
+may hold for two minutes; above drain and stop together."""
 
 REBALANCE_SECONDS = 150.0
 """How long an app may be between two assignments; above the delivery timeout, the longest wait inside a rebalance."""
@@ -108,7 +109,7 @@ async def supervise(set_up: SetUp) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        signal.signal(number, stop_at_signal(loop, stop))
     stopping = asyncio.ensure_future(stop.wait())
     making = asyncio.ensure_future(set_up())
     await asyncio.wait([stopping, making], return_when=asyncio.FIRST_COMPLETED)
@@ -122,6 +123,24 @@ async def supervise(set_up: SetUp) -> int:
     sides = [asyncio.ensure_future(task) for task in (*work.tasks, *map(stuck, work.apps))]
     code = await watch(work.apps, sides, stopping)
     return await stop_all(work.apps, sides, code)
+
+
+def stop_at_signal(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> Callable[[int, Any], None]:
+    """Return a handler that sets `stop`; not the loop's own, because that does nothing while the loop is held."""
+
+    def handle(_number: int, _frame: Any) -> None:
+        if not stop.is_set():
+            spread_net(TOO_SLOW)
+        loop.call_soon_threadsafe(stop.set)
+
+    return handle
+
+
+def spread_net(code: int) -> None:
+    """End the process with `code` some seconds from now."""
+    net = threading.Timer(LAST_NET_SECONDS, leave, args=(code,))
+    net.daemon = True
+    net.start()
 
 
 def report(error: BaseException) -> int:
@@ -178,9 +197,7 @@ async def stuck(app: Any) -> None:
 
 async def stop_all(apps: Sequence[Any], sides: Sequence["asyncio.Future[None]"], code: int) -> int:
     """Finish the batches in progress, stop the apps, cancel the side tasks; return `code`, or 71 when it hangs."""
-    net = threading.Timer(LAST_NET_SECONDS, leave, args=(code or TOO_SLOW,))
-    net.daemon = True
-    net.start()
+    spread_net(code or TOO_SLOW)
     if code == STOPPED:
         await asyncio.gather(*(drain(app) for app in apps))
     stops = asyncio.gather(*(app.stop() for app in apps), return_exceptions=True)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 from coalmine.errors import BrokerError, ConfigError, ModelError
@@ -44,6 +45,11 @@ async def fail() -> None:
     raise ZeroDivisionError("a bug beside the streams")
 
 
+async def hold_the_loop() -> None:
+    print("holds", flush=True)
+    time.sleep(SLOW)
+
+
 async def end() -> None:
     pass
 
@@ -59,7 +65,8 @@ async def set_up(scene: str) -> Work:
     app.rebalancing = scene == "stuck"
     if scene == "crash":
         asyncio.get_running_loop().call_later(0.05, app.crash)
-    return Work(apps=[app], tasks=[fail() if scene == "side" else end()])
+    side = {"side": fail, "held loop": hold_the_loop}.get(scene, end)
+    return Work(apps=[app], tasks=[side()])
 
 
 def main(scene: str) -> None:
@@ -69,6 +76,7 @@ def main(scene: str) -> None:
         sys.stdin.readline()
         os._exit(0)
     worker.STOP_SECONDS = 0.2
+    worker.LAST_NET_SECONDS = 0.5 if scene == "held loop" else worker.LAST_NET_SECONDS
     worker.REBALANCE_SECONDS = worker.REBALANCE_CHECK_SECONDS = 0.1
     run(lambda: set_up(scene), watch_parent=True)
 

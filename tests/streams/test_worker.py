@@ -127,6 +127,16 @@ def test_a_stop_that_hangs_ends_with_a_code_of_its_own(stage: Stage) -> None:
     assert process.wait(20) == TOO_SLOW
 
 
+def test_a_signal_ends_a_worker_whose_loop_is_held(stage: Stage) -> None:
+    process = stage.play("held loop")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "holds\n"
+
+    process.terminate()
+
+    assert process.wait(20) == TOO_SLOW
+
+
 def test_a_worker_ends_when_its_parent_was_killed(stage: Stage) -> None:
     parent = stage.play("orphan")
     assert parent.stdout is not None
