@@ -43,6 +43,9 @@ EMBEDDED_RATE = 1_000.0
 HISTORY = 1_200
 """Answers of stable before the canary is asked for; a rollout needs 1,000 to know what is normal."""
 
+READY_SECONDS = 60.0
+"""Limit for the start of worker and analyzer; it takes 2.5 s, and 35 s on two cores with a load of 13."""
+
 DECISION_SECONDS = 78.0
 """The verdict must be there by then, counted from the start of the command."""
 
@@ -125,7 +128,9 @@ class Performance:
             self._watch.stop()
 
     def _play(self, wait: Callable[[Callable[[], bool], float, str], None]) -> None:
-        wait(lambda: self._story.is_served, DECISION_SECONDS, "starting a worker and an analyzer")
+        wait(lambda: self._story.is_served, READY_SECONDS, "starting a worker and an analyzer")
+        if not self._story.is_served:
+            raise CoalmineError(f"not ready within {READY_SECONDS:.0f} s; {self._stage.logs()}")
         self._feeding.start()
         wait(self._has_history, DECISION_SECONDS, "stable answers; the canary waits for its history")
         if (canary := self._stage.canary()) is not None:

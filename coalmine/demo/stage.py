@@ -114,6 +114,10 @@ class Stage:
         manifest = package.manifest
         return replace(self.plan.canary, digest=package.digest, name=manifest.name, version=manifest.version)
 
+    def logs(self) -> str:
+        """Return the ends of the logs of all workers."""
+        return "\n".join(f"{role} says:\n{self._log_end(role)}" for role in self.workers)
+
     def _log_end(self, name: str) -> str:
         text = (self.folder / f"{name}.log").read_text(errors="replace")
         return "\n".join(text.splitlines()[-LOG_LINES:])

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from coalmine.cli.exits import Exit
-from coalmine.demo import play
-from coalmine.errors import BrokerError, ConfigError
+from coalmine.demo import performance, play
+from coalmine.errors import BrokerError, CoalmineError, ConfigError
 from coalmine.streams import admin
 
 DEMO = [sys.executable, "-c", "from coalmine.cli import main; main()", "demo"]
@@ -140,3 +140,10 @@ def test_a_kafka_that_is_not_there_is_an_error_of_the_broker(monkeypatch: pytest
 def test_a_speed_the_embedded_broker_cannot_bear_is_refused() -> None:
     with pytest.raises(ConfigError, match="--bootstrap-server"):
         play("clean", 2.5)
+
+
+def test_workers_that_never_get_ready_end_the_demo_with_their_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(performance, "READY_SECONDS", 0.0)
+
+    with pytest.raises(CoalmineError, match="not ready within 0 s; score says:"):
+        play("clean")
