@@ -28,6 +28,9 @@ ANSWER_SECONDS = 5.0
 CONFIRM_TIMEOUT_SECONDS = 2.0
 """How long one confirmation may take; polling stands still meanwhile, but then the broker does too."""
 
+RETRY_SECONDS = 0.05
+"""Pause before a partition that has no leader yet is asked again; a new topic has one after some milliseconds."""
+
 MOST_RECORDS = 1_000
 """Records returned by one poll."""
 
@@ -93,11 +96,16 @@ class PartitionReader:
 
     def _ask(self, timeout: float) -> tuple[int, int]:
         place = TopicPartition(*self._place)
-        try:
-            first, end = self._consumer.get_watermark_offsets(place, timeout=timeout)
-        except KafkaException as error:
-            raise BrokerError(f"Kafka does not tell the end of {self.topic}: {error.args[0].str()}") from error
-        return first, end
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                first, end = self._consumer.get_watermark_offsets(place, timeout=timeout)
+            except KafkaException as error:
+                if error.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
+                    raise BrokerError(f"Kafka does not tell the end of {self.topic}: {error.args[0].str()}") from error
+                time.sleep(RETRY_SECONDS)
+            else:
+                return first, end
 
     @property
     def caught_up(self) -> bool:
@@ -153,6 +161,9 @@ class PartitionReader:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+
+LEADERLESS = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+"""Errors of a partition that is just being created or moved."""
 
 LOST = {
     KafkaError._AUTO_OFFSET_RESET,
