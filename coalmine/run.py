@@ -111,6 +111,8 @@ def supervise(duties: Sequence[Duty], settings: Settings) -> int:
         signal.signal(number, stop)
     for child in children:
         child.start()
+    if stopping:  # the signal came before there was a child to pass it on to
+        terminate(children)
     wait([child.sentinel for child in children])
     code = 0 if stopping else next((abs(c.exitcode or 0) for c in children if not c.is_alive()), 0)
     terminate(children)
@@ -118,7 +120,13 @@ def supervise(duties: Sequence[Duty], settings: Settings) -> int:
         child.join(STOP_SECONDS)
         if child.is_alive():
             child.kill()
-    return code or max(child.exitcode or 0 for child in children)
+            child.join()
+    return code or max(code_after_stop(child.exitcode or 0) for child in children)
+
+
+def code_after_stop(code: int) -> int:
+    """Return the exit code to report of a child that was asked to stop; -15 is one that had not begun to listen."""
+    return 0 if code == -signal.SIGTERM else abs(code)
 
 
 def terminate(children: Sequence[SpawnProcess]) -> None:

@@ -1,0 +1,58 @@
+"""The parent of worker processes: its signals reach the children, its exit code says what became of them."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+Play = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def play() -> Iterator[Play]:
+    made: list[subprocess.Popen[str]] = []
+
+    def start(*words: str) -> "subprocess.Popen[str]":
+        made.append(
+            subprocess.Popen([sys.executable, "-m", "tests.staged_run", *words], stdout=subprocess.PIPE, text=True)
+        )
+        return made[-1]
+
+    yield start
+    for parent in made:
+        parent.terminate()
+        parent.communicate()
+
+
+def has_begun(parent: "subprocess.Popen[str]", *roles: str) -> bool:
+    assert parent.stdout is not None
+    return {parent.stdout.readline().strip() for _ in roles} == set(roles)
+
+
+def test_a_signal_before_the_first_child_is_passed_on(play: Play) -> None:
+    assert play("wait", "early").wait(30) == 0
+
+
+def test_children_that_had_not_begun_to_listen_were_stopped_in_order(play: Play) -> None:
+    parent = play("also", "wait")
+    assert has_begun(parent, "also", "wait")
+
+    parent.send_signal(signal.SIGTERM)
+
+    assert parent.wait(30) == 0
+
+
+@pytest.mark.parametrize(("role", "code"), [("fault", 70), ("killed", signal.SIGKILL)])
+def test_a_child_that_ends_by_itself_ends_the_others_with_its_code(play: Play, role: str, code: int) -> None:
+    assert play(role).wait(30) == code
+
+
+def test_a_child_that_must_be_killed_is_no_success(play: Play) -> None:
+    parent = play("deaf")
+    assert has_begun(parent, "deaf", "wait")
+
+    parent.send_signal(signal.SIGTERM)
+
+    assert parent.wait(30) == signal.SIGKILL
