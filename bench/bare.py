@@ -59,6 +59,7 @@ def clients(job: Job) -> tuple[Consumer, Producer]:
         "enable.idempotence": True,
         "compression.type": "zstd",
         "linger.ms": 1,
+        "socket.nagle.disable": True,
         "partitioner": "murmur2_random",
         "delivery.report.only.error": True,
         "queue.buffering.max.messages": 100_000,

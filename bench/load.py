@@ -26,7 +26,8 @@ class Load(msgspec.Struct, kw_only=True):
 
     Every `poison_every`-th request is one that cannot be read (0: none). Of the keys one in `failing_keys` has only
     requests that make a linear model fail (0: none). With `event_ms` event time is not real time: it begins at
-    `event_base_ms` and each request is so many ms later than the one before.
+    `event_base_ms` and each request is so many ms later than the one before. `linger_ms`: how long a record may wait
+    in the producer for company.
     """
 
     bootstrap: str
@@ -38,6 +39,7 @@ class Load(msgspec.Struct, kw_only=True):
     failing_keys: int = 0
     event_ms: float = 0.0
     event_base_ms: int = 0
+    linger_ms: int = 0
 
 
 class Sent(msgspec.Struct, kw_only=True):
@@ -71,7 +73,7 @@ def send(load: Load, is_wanted: Callable[[], bool]) -> Sent:
     producer = Producer({
         "bootstrap.servers": load.bootstrap,
         "partitioner": "murmur2_random",
-        "linger.ms": 0,
+        "linger.ms": load.linger_ms,
         "socket.nagle.disable": True,
         "queue.buffering.max.messages": 500_000,
         "log_level": 0,
