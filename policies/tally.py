@@ -27,6 +27,9 @@ __all__ = ["CallRow", "OutcomeRow", "Tally"]
 EXCLUDED = "excluded"
 """The reason under which rows of a batch that does not count (`evidence: false`) are booked."""
 
+LARGEST_PREDICTION = 1e100
+"""Larger predictions enter no moments, which are only shown: their squares would be infinite, which JSON cannot say."""
+
 
 class CallRow(Protocol):
     """One model call: its duration in ms, and its fault if it failed whole."""
@@ -247,8 +250,9 @@ def sparse(counts: NDArray[np.int64]) -> dict[int, int]:
 
 
 def moments(predictions: Sequence[Any]) -> Moments:
-    """Return the moments of those predictions that are numbers."""
+    """Return the moments of those predictions that are numbers, of a size whose square is one."""
     values = np.array([value for value in predictions if type(value) is float or type(value) is int], dtype=np.float64)
+    values = values[np.abs(values) < LARGEST_PREDICTION]
     if not len(values):
         return Moments()
     mean = float(values.mean())

@@ -7,7 +7,7 @@ from coalmine.errors import DecodeError
 from coalmine.policies import ModelStatus, State, Variant, WorkerReport
 
 from .codec import decoder
-from .messages import Heartbeat, OpenBreaker
+from .messages import Heartbeat, LoadedModel, OpenBreaker
 from .reader import LogRecord
 
 __all__ = ["LiveWorkers"]
@@ -72,7 +72,15 @@ def report_of(beat: Heartbeat, state: State, age_ms: int) -> WorkerReport:
         control_offset=beat.control_offset,
         partitions=len(beat.partitions.get(state.rollout, [])),
         stable_digest=stable.digest if stable is not None and stable.status == ModelStatus.READY.value else "",
-        canary_status=ModelStatus(canary.status) if known and canary is not None else ModelStatus.LOADING,
+        canary_status=status_of(canary) if known and canary is not None else ModelStatus.LOADING,
         canary_digest=canary.digest if known and canary is not None else "",
         reason=canary.reason if known and canary is not None else "",
     )
+
+
+def status_of(model: LoadedModel) -> ModelStatus:
+    """Return the status a worker gives a model; one that this version does not know is at least not ready."""
+    try:
+        return ModelStatus(model.status)
+    except ValueError:
+        return ModelStatus.LOADING

@@ -12,11 +12,11 @@ process that lost its partition and does not know it yet cannot spoil the sums o
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
-from coalmine.policies import Clock, Sums, Tally
+from coalmine.policies import KEY_BUCKETS, Clock, Sums, Tally
 
 from .messages import Call, Evidence
 
@@ -30,6 +30,12 @@ EVENT_PUBLISH_MS = 1_000
 
 UNSEEN = -1
 """Below every offset."""
+
+MAX_OFFSET = 2**63 - 1
+"""Kafka's offsets have 64 bits; a number beyond could not be kept in the record."""
+
+MAX_TIME_MS = 253_402_300_799_999
+"""The end of the year 9999: later than every time there is a date for."""
 
 
 class Consumed(Protocol):
@@ -54,23 +60,36 @@ class Records(Protocol):
 
 
 class LeanOutcome(msgspec.Struct, gc=False):
-    """The fields of `messages.Outcome` that are counted; decoding the rest would cost four times as much."""
+    """The fields of `messages.Outcome` that are counted; decoding the rest would cost four times as much.
+
+    What could not be counted has no place in these types: one such record would stop every tally that reads it, the
+    next one as well. A pattern for `key_hash` would double the cost of rows with a fault; `checked_source` sees to it.
+    """
 
     src: str
-    variant: str
-    mode: str
+    variant: Literal["stable", "canary", "shadow"]
+    mode: Literal["live", "shadow"]
     ok: bool
     latency_ms: float
-    ts: int
-    revision: int
-    bucket: int
+    ts: Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
+    revision: Annotated[int, msgspec.Meta(ge=0, le=MAX_OFFSET)]
+    bucket: Annotated[int, msgspec.Meta(ge=0, lt=KEY_BUCKETS)]
     prediction: float | str | list[float] | None = None
     error_code: str | None = None
-    cohort: str | None = None
+    cohort: Literal["pinned", "out_of_scope"] | None = None
     evidence: bool = True
     by_call: bool = False
     call: Call | None = None
-    key_hash: str | None = None
+    key_hash: Annotated[str, msgspec.Meta(max_length=16)] | None = None
+
+
+def checked_source(outcome: LeanOutcome) -> tuple[str, int]:
+    """Return topic/partition and offset of the request; raise ValueError if they, or the hash of its key, are none."""
+    source, _, offset_text = outcome.src.rpartition("@")
+    offset = int(offset_text)
+    if offset > MAX_OFFSET or (outcome.key_hash is not None and int(outcome.key_hash, 16) < 0):
+        raise ValueError("a number beyond its bounds")
+    return source, offset
 
 
 class MainRecord(msgspec.Struct, omit_defaults=True):
@@ -168,9 +187,8 @@ class PartitionTally:
         """Leave out repetitions: the outcomes of a request partition come in the order of its offsets."""
         new = []
         for outcome in outcomes:
-            source, _, offset_text = outcome.src.rpartition("@")
             try:
-                offset = int(offset_text)
+                source, offset = checked_source(outcome)
             except ValueError:
                 self.unreadable += 1
                 continue

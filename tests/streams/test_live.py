@@ -51,6 +51,14 @@ def test_a_canary_of_another_address_is_still_to_be_loaded() -> None:
     assert (report.canary_status, report.reason) == (ModelStatus.LOADING, "")
 
 
+def test_a_canary_in_a_state_that_is_not_known_here_is_still_to_be_loaded() -> None:
+    odd = LoadedModel(role="canary", uri=CANARY.uri, digest=CANARY.digest, status="warming_up")
+
+    (report,) = reports(hear(beat(models={"flights": [odd]})))
+
+    assert report.canary_status is ModelStatus.LOADING
+
+
 @pytest.mark.parametrize("last", [b"not json", None, beat(worker="a", role="analyze")])
 def test_what_is_no_heartbeat_of_a_scorer_changes_nothing(last: Heartbeat | bytes | None) -> None:
     assert [report.worker for report in reports(hear(beat(), last))] == ["w"]

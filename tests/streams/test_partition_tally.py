@@ -1,8 +1,10 @@
 """The sums of a partition: every outcome once, whatever is repeated, split, or killed in between."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,6 +84,53 @@ def test_what_is_no_outcome_is_passed_over_and_counted(poison: bytes | None) -> 
 
     assert tally.sums()[1]["stable"].rows == 2
     assert (tally.unreadable, tally.next_offset) == (1, 3)
+
+
+POISON: list[dict[str, object]] = [
+    {"bucket": 64},
+    {"bucket": -1},
+    {"variant": "foo"},
+    {"mode": "x"},
+    {"cohort": "y"},
+    {"ts": -1},
+    {"ts": 10**30},
+    {"revision": -1},
+    {"revision": 10**30},
+    {"ok": False, "key_hash": "zz"},
+    {"ok": False, "key_hash": "-000000000000001"},
+    {"ok": False, "key_hash": "0" * 17},
+    {"src": f"r.requests/0@{10**30}"},
+    {"prediction": 10**400},
+]
+
+
+@pytest.mark.parametrize("poison", POISON, ids=str)
+def test_an_outcome_that_cannot_be_counted_is_left_out_for_ever(poison: dict[str, object]) -> None:
+    table: dict[str, bytes] = {}
+    tally = fresh(table)
+    value = json.dumps({**msgspec.json.decode(encode(outcome(2))), **poison}).encode()
+
+    tally.fold(log(outcome(1), value, outcome(3)))
+    cycle(tally, table)
+
+    assert (tally.unreadable, tally.next_offset) == (1, 3)
+    assert PartitionTally(0, table).sums()[1]["stable"].rows == 2
+
+
+@pytest.mark.parametrize("prediction", [1e308, -1e200, 1e155])
+def test_a_prediction_of_any_size_is_counted_and_survives_a_restart(prediction: float) -> None:
+    table: dict[str, bytes] = {}
+    odd = outcome(2)
+    odd.prediction = prediction
+
+    tally = fresh(table)
+    tally.fold(log(outcome(1), odd, outcome(3)))
+    cycle(tally, table)
+    again = PartitionTally(0, table)
+    again.fold([Record(3, encode(outcome(4)))])
+
+    sums = again.sums()[1]["stable"]
+    assert (sums.rows, sums.predictions.n, sums.predictions.mean) == (4, 3, 0.5)
 
 
 def test_an_outcome_without_a_source_offset_is_unreadable() -> None:
