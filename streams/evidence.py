@@ -12,10 +12,16 @@ group left open (its tally died, or compaction took a record that was superseded
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import Annotated, Literal
 
-from .messages import Evidence
+import msgspec
 
-__all__ = ["QUIET_ROUNDS", "EndOffsets", "Gathered", "lagging"]
+from coalmine.errors import DecodeError
+from coalmine.policies import KEY_BUCKETS, Sums
+
+from .messages import Evidence, RequestCode
+
+__all__ = ["QUIET_ROUNDS", "EndOffsets", "Gathered", "check", "lagging"]
 
 QUIET_ROUNDS = 3
 """A partition that said nothing while another one published this often has no traffic and holds up no time."""
@@ -25,6 +31,53 @@ LAG_LOOKS = 3
 
 LEAST_PAUSE_MS = 1_000
 """Looks nearer to each other than this count as one for lateness: sums need a moment from the tally to the judge."""
+
+HIGHEST = 2**62
+"""Above every offset, time, revision and count there is; what the checks of integers can bear."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=HIGHEST)]
+PerBucket = Annotated[list[Count], msgspec.Meta(min_length=KEY_BUCKETS, max_length=KEY_BUCKETS)]
+
+
+class SumsShape(msgspec.Struct):
+    """The JSON form of `policies.Sums`, for checking; what is empty is absent."""
+
+    rows: Count = 0
+    row_faults: dict[str, Count] = {}
+    call_fault_rows: Count = 0
+    calls: Count = 0
+    call_faults: dict[str, Count] = {}
+    call_ms: list[Count] = []
+    bucket_rows: PerBucket | None = None
+    bucket_faults: PerBucket | None = None
+    fault_keys: str | None = None
+    key_bound: Annotated[str, msgspec.Meta(max_length=17)] | None = None
+    other_rows: dict[str, Count] = {}
+    row_ms: list[Count] = []
+    predictions: Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)] | None = None
+
+
+Variants = dict[Literal["stable", "canary", "shadow"], SumsShape]
+
+
+def check(record: Evidence) -> None:
+    """Raise DecodeError for a record that a judge could not count with: no tally has written it."""
+    numbers = (record.revision, record.partition, record.offset, record.ts, record.lag, record.of)
+    if not all(0 <= number <= HIGHEST for number in numbers):
+        raise DecodeError(RequestCode.OUT_OF_RANGE.value, "a number is out of its range")
+    try:
+        msgspec.convert(record.sums, Variants)
+        sums = [Sums.from_json(value) for value in record.sums.values()]
+    except (msgspec.ValidationError, ValueError) as error:
+        raise DecodeError(RequestCode.BAD_TYPE.value, f"these are no sums: {error}") from error
+    if not all(map(adds_up, sums)):
+        raise DecodeError(RequestCode.OUT_OF_RANGE.value, "more failed than there was")
+
+
+def adds_up(sums: Sums) -> bool:
+    """Tell whether no part is larger than its whole."""
+    timed = sum(sums.call_ms.values())
+    return sums.row_fault_count + sums.call_fault_rows <= sums.rows and max(sums.call_fault_count, timed) <= sums.calls
 
 
 PLACE: Callable[[tuple[tuple[int, int], Evidence]], tuple[int, int]] = itemgetter(0)

@@ -24,6 +24,7 @@ from .client import KafkaSettings
 from .codec import decoder, encode
 from .control import Folded
 from .end_offsets import EndOffsetReader
+from .evidence import check
 from .live import LiveWorkers
 from .looking import answers
 from .messages import Event, Evidence
@@ -116,6 +117,7 @@ class JudgeAgent:
         """Take in one record of evidence."""
         try:
             evidence = decode_evidence(record.value)
+            check(evidence)
         except DecodeError as error:
             log.warning("%s@%d is no evidence and was left out: %s", self.topics.evidence, record.offset, error.message)
             return

@@ -1,8 +1,12 @@
 """The judge agent without a broker: what it does when it loses its office and when evidence is no evidence."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from coalmine.policies import State
 from coalmine.streams.judging import JudgeAgent
@@ -95,3 +99,48 @@ def test_a_step_goes_by_the_log_as_it_is_after_the_broker_was_asked() -> None:
 
     assert not agent.world.state.phase.has_attempt
     assert [topic for topic, _ in agent.producer] == ["t.rollouts"]
+
+
+SUMS = {"rows": 10, "calls": 1, "call_ms": [300, 1]}
+POISON: list[dict[str, Any]] = [
+    {"sums": {"somebody": SUMS}},
+    {"sums": {"stable": 5}},
+    {"sums": {"stable": {"rows": "many"}}},
+    {"sums": {"stable": {"rows": -1}}},
+    {"sums": {"stable": {"rows": 1.5}}},
+    {"sums": {"stable": {"rows": 1, "row_faults": {"model_error": 2}}}},
+    {"sums": {"stable": {**SUMS, "call_ms": [300, 1, 301]}}},
+    {"sums": {"stable": {**SUMS, "call_ms": [300, 7]}}},
+    {"sums": {"stable": {"bucket_rows": [1, 2]}}},
+    {"sums": {"stable": {"bucket_faults": ["a"] * 64}}},
+    {"sums": {"stable": {"fault_keys": "AAAA"}}},
+    {"sums": {"stable": {"fault_keys": "A"}}},
+    {"sums": {"stable": {"key_bound": "zz"}}},
+    {"sums": {"stable": {"predictions": [1]}}},
+    {"sums": {"stable": {"predictions": [1, None, None]}}},
+    {"partition": -1},
+    {"ts": 10**30},
+    {"offset": "far"},
+]
+
+
+def gathered(agent: Any, **changes: Any) -> list[int]:
+    """Let an agent gather a record with these changes between two sound ones; return the rows it then holds."""
+    sound = {"rollout": "flights", "revision": 99, "ts": 1, "sums": {"stable": SUMS}}
+    for offset, record in enumerate([{"partition": 7}, {"partition": 8, **changes}, {"partition": 9}]):
+        value = json.dumps({**sound, "offset": 5, **record}).encode()
+        agent.gather_record(SimpleNamespace(offset=offset, value=value))
+    records = agent.world.judge.gathered.of_revisions(99, 99)
+    return [agent.world.judge.sums_of(record)["stable"].rows for record in records]
+
+
+def test_sound_evidence_is_gathered() -> None:
+    assert gathered(bench()) == [10, 10, 10]
+
+
+@pytest.mark.parametrize("poison", POISON, ids=str)
+def test_evidence_that_cannot_be_counted_is_left_out_with_one_line_in_the_log(
+    poison: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert gathered(bench(), **poison) == [10, 10]
+    assert [line.split(" and")[0] for line in caplog.messages] == ["t.evidence@1 is no evidence"]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from coalmine.policies import Clock, Sums, Tally
 from coalmine.streams.codec import encode
-from coalmine.streams.messages import Call, Outcome
+from coalmine.streams.evidence import check
+from coalmine.streams.messages import Call, Evidence, Outcome
 from coalmine.streams.partition_tally import OPEN_REVISIONS, LeanOutcome, PartitionTally, decode_outcome, main_key
 
 
@@ -287,6 +288,16 @@ def test_a_publication_holds_what_changed_and_says_how_much_that_is() -> None:
 
     assert (record.revision, record.offset, record.of, record.ts, record.lag) == (2, 3, 1, 60, 9)
     assert Sums.from_json(record.sums["stable"]).rows == 2
+
+
+def test_every_publication_is_evidence_that_a_judge_accepts() -> None:
+    tally = fresh()
+    tally.fold(log(*[outcome(n, variant="canary", fault=n % 3 == 0, ts=n) for n in range(3_000)]))
+
+    (record,) = tally.publication("r", 0, 3_000)
+
+    check(msgspec.json.decode(encode(record), type=Evidence))
+    assert Sums.from_json(record.sums["canary"]).row_fault_count == 1_000
 
 
 def test_after_a_restart_all_open_revisions_are_published_again() -> None:
