@@ -15,6 +15,14 @@ PATIENCE = 30.0
 """Seconds without an answer after which a broker counts as gone."""
 
 
+NEW_TOPIC = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+)
+"""What a broker says of a topic in its first moments."""
+
+
 class Log:
     """One broker seen as a set of logs."""
 
@@ -32,19 +40,7 @@ class Log:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
         for name in names:
-            self._await_leaders(name)
-
-    def _await_leaders(self, topic: str) -> None:
-        """Return once every partition answers: a new topic is known before it has leaders."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                self.ends(topic)
-                return
-            except (KafkaException, KeyError):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+            self.ends(name)
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete topics."""
@@ -53,13 +49,23 @@ class Log:
 
     def partitions(self, topic: str) -> list[int]:
         """Return the partitions of a topic. Raises KeyError when there is no such topic."""
-        return sorted(self._admin.list_topics(topic, timeout=PATIENCE).topics[topic].partitions)
+        found = sorted(self._admin.list_topics(topic, timeout=PATIENCE).topics[topic].partitions)
+        if not found:
+            raise KeyError(topic)
+        return found
 
     def ends(self, topic: str) -> dict[int, int]:
-        """Return the end offset of each partition."""
-        wanted = {TopicPartition(topic, p): OffsetSpec.latest() for p in self.partitions(topic)}
-        found = self._admin.list_offsets(wanted, request_timeout=PATIENCE)
-        return {tp.partition: future.result().offset for tp, future in found.items()}
+        """Return the end offset of each partition, as soon as each has a leader."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                wanted = {TopicPartition(topic, p): OffsetSpec.latest() for p in self.partitions(topic)}
+                found = self._admin.list_offsets(wanted, request_timeout=PATIENCE)
+                return {tp.partition: future.result().offset for tp, future in found.items()}
+            except (KafkaException, KeyError) as error:
+                if not is_passing(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def count(self, topic: str) -> int:
         """Return how many records were ever written to a topic."""
@@ -89,6 +95,11 @@ class Log:
                         left.pop(partition, None)
         finally:
             consumer.close()
+
+
+def is_passing(error: Exception) -> bool:
+    """Tell whether an error is that of a topic so new that not every client knows its leaders."""
+    return isinstance(error, KeyError) or error.args[0].code() in NEW_TOPIC
 
 
 def reader(bootstrap: str) -> Consumer:

@@ -2,8 +2,7 @@
 
 Every runner answers the same backlog (JSON requests of 20 named numbers, 357 bytes, keys, 4 partitions, 10 % canary,
 two logistic regressions) with the same two records a request, in rounds that take turns, so that a slow minute of
-the machine hits all of them. What is measured and how stands in `bench.measure`. Broker and runners share the
-machine. `bare` commits after every batch of 1000 as a careful loop does; `bare-0.5s` commits twice a second, as
+the machine hits all of them. Broker and runners share the machine. `bare` commits after every batch of 1000 as a careful loop does; `bare-0.5s` commits twice a second, as
 coalmine does. Every run is verified; a wrong answer ends the benchmark.
 """
 
@@ -20,6 +19,7 @@ from .evidence import Report
 from .installation import unique
 from .kafka_log import Log
 from .measure import Figures, Run, measure
+from .measure import __doc__ as measure_rules
 from .pair import pack_pair
 from .rig import Site, site
 from .runs import CoalmineRun, RivalRun
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def throughput(kafka: Site, rounds: int, events: int, faust_events: int) -> Report:
     """Run `rounds` rounds and return the report."""
     log = Log(kafka.bootstrap)
-    report = Report("throughput", __doc__)
+    report = Report("throughput", f"{__doc__}\n{measure_rules}")
     found: list[dict[str, Figures]] = []
     with tempfile.TemporaryDirectory(prefix="coalmine-bench-") as directory:
         folder = Path(directory)
