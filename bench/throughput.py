@@ -2,8 +2,9 @@
 
 Every runner answers the same backlog (JSON requests of 20 named numbers, 357 bytes, keys, 4 partitions, 10 % canary,
 two logistic regressions) with the same two records a request, in rounds that take turns, so that a slow minute of
-the machine hits all of them. Broker and runners share the machine. `bare` commits after every batch of 1000 as a careful loop does; `bare-0.5s` commits twice a second, as
-coalmine does. Every run is verified; a wrong answer ends the benchmark.
+the machine hits all of them. Broker and runners share the machine. `bare` commits after every batch of 1000 as a
+careful loop does; `bare-0.5s` commits twice a second, as coalmine does. Every run is verified; a wrong answer ends the
+benchmark.
 """
 
 import argparse
