@@ -85,6 +85,7 @@ class Analyzer:
         self.heartbeats.start()
         await self.control.caught_up()
         await self.heartbeats.caught_up()
+        self.workers.caught_up()
 
     def on_control(self, folded: Folded) -> None:
         """Let the judge hear of every record of control."""

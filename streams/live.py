@@ -12,8 +12,8 @@ from .reader import LogRecord
 
 __all__ = ["LiveWorkers"]
 
-HISTORY_MS = 60_000
-"""A heartbeat that was this old when it was read is history; less may be the clock of another machine."""
+REMEMBERED_SECONDS = 60.0
+"""A worker that fell silent is told of this long."""
 
 decode_heartbeat = decoder(Heartbeat)
 
@@ -21,11 +21,20 @@ log = logging.getLogger(__name__)
 
 
 class LiveWorkers:
-    """The last heartbeat of every scoring worker, and every breaker that was ever reported."""
+    """The last heartbeat of every scoring worker, and every breaker that was ever reported.
+
+    What is heard before `caught_up` is history: nobody lives because of it. The clocks of the workers say nothing
+    about that; one that is minutes slow would never be seen. A worker that lives says so again within 2 s.
+    """
 
     def __init__(self) -> None:
+        self._in_history = True
         self._last: dict[str, tuple[float, Heartbeat]] = {}
         self._breakers: dict[tuple[str, int], tuple[str, OpenBreaker]] = {}
+
+    def caught_up(self) -> None:
+        """Take note that what is heard from now on is said now."""
+        self._in_history = False
 
     def hear(self, record: LogRecord) -> None:
         """Take note of a record of the workers' topic; what is no heartbeat is nobody's."""
@@ -40,14 +49,14 @@ class LiveWorkers:
             return
         for breaker in beat.breakers:
             self._breakers.setdefault((breaker.rollout, breaker.attempt), (beat.worker, breaker))
-        if beat.stopping or time.time() * 1000 - record.ms > HISTORY_MS:
+        if beat.stopping or self._in_history:
             self._last.pop(beat.worker, None)
         else:
             self._last[beat.worker] = time.monotonic(), beat
             self._forget()
 
     def _forget(self) -> None:
-        horizon = time.monotonic() - HISTORY_MS / 1000
+        horizon = time.monotonic() - REMEMBERED_SECONDS
         self._last = {worker: known for worker, known in self._last.items() if known[0] >= horizon}
 
     def of(self, state: State) -> list[WorkerReport]:

@@ -22,8 +22,10 @@ def beat(worker: str = "w", **fields: Any) -> Heartbeat:
     return Heartbeat(worker=worker, host="h", version="1", time="", control_offset=5, **{**told, **fields})
 
 
-def hear(*beats: Heartbeat | bytes | None, age_ms: int = 0) -> LiveWorkers:
+def hear(*beats: Heartbeat | bytes | None, age_ms: int = 0, history: bool = False) -> LiveWorkers:
     workers = LiveWorkers()
+    if not history:
+        workers.caught_up()
     for offset, item in enumerate(beats):
         value = encode(item) if isinstance(item, Heartbeat) else item
         workers.hear(LogRecord(offset, int(time.time() * 1000) - age_ms, True, b"w", value, ()))
@@ -68,9 +70,26 @@ def test_a_worker_that_stopped_is_gone() -> None:
     assert reports(hear(beat(), beat(stopping=True))) == []
 
 
-def test_heartbeats_of_long_ago_are_history_but_their_breakers_count() -> None:
+@pytest.mark.parametrize("age_ms", [-3_600_000, 120_000, 3_600_000])
+def test_a_worker_whose_clock_is_wrong_lives_like_any_other(age_ms: int) -> None:
+    (report,) = reports(hear(beat(), age_ms=age_ms))
+
+    assert (report.worker, report.canary_status) == ("w", ModelStatus.READY)
+
+
+def test_a_worker_that_speaks_again_after_the_history_lives() -> None:
+    workers = hear(beat(), history=True)
+    workers.caught_up()
+    before = reports(workers)
+
+    workers.hear(LogRecord(1, 0, True, b"w", encode(beat()), ()))
+
+    assert (before, [report.worker for report in reports(workers)]) == ([], ["w"])
+
+
+def test_heartbeats_read_before_the_present_are_history_but_their_breakers_count() -> None:
     report = OpenBreaker(rollout="flights", attempt=0, revision=1, code="model_error", count=6)
-    workers = hear(beat(breakers=[report]), age_ms=120_000)
+    workers = hear(beat(breakers=[report]), history=True)
 
     assert reports(workers) == []
     assert workers.breaker(World().start().state) == ("w", report)
