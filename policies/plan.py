@@ -15,6 +15,7 @@ __all__ = [
     "LONGEST_CALL_MS",
     "LONGEST_MS",
     "MOST_SAMPLES",
+    "NOT_KEYS",
     "WEIGHT_UNITS",
     "Analysis",
     "By",
@@ -50,6 +51,9 @@ NAME = re.compile(r"[a-z0-9-]{1,40}")
 
 TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 """What Kafka accepts as the name of a topic."""
+
+NOT_KEYS = frozenset(("ts", "meta", "v", "segment", "features", "specversion", "data"))
+"""Fields of a request with a meaning of their own: no routing key can stand in them. `id` can be one."""
 
 
 def check_ms(what: str, ms: int, least: int, most: int = LONGEST_MS) -> None:
@@ -134,7 +138,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routing:
-    """Who may get the canary. Order: deny, allow, rules, only, then the hash; the first match wins."""
+    """Who may get the canary. Order: deny, allow, rules, only, then the hash; the first match wins.
+
+    `key` names the field of a request that holds the routing key: a field of its own, `id`, `segment.<name>` or
+    `feature.<name>`.
+    """
 
     by: By = By.KEY
     key: str = "key"
@@ -142,6 +150,10 @@ class Routing:
     allow: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.key or self.key in NOT_KEYS:
+            raise ValueError("the key field must not be empty nor one of " + ", ".join(sorted(NOT_KEYS)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,6 +150,13 @@ def test_a_plan_written_out_is_read_back_as_the_same_plan(text: str) -> None:
     assert parse(write(plan), "again.yaml") == plan
 
 
+@pytest.mark.parametrize("key", ["id", "key", "user_id", "segment.region", "feature.origin"])
+def test_the_routing_key_may_be_the_id_or_a_field_of_its_own(key: str) -> None:
+    plan = parse(f"{SMALLEST}routing: {{key: {key}}}\n", "f")
+
+    assert plan.routing.key == key
+
+
 def test_every_preset_ends_at_the_declared_margin() -> None:
     ends = [parse(f"{SMALLEST}steps: {name}\n", "f").steps[-1] for name in ("default", "cautious", "fast", "quarter")]
 
@@ -173,6 +180,11 @@ BAD_VALUES = [
     ("steps: [{weight: 1%, samples: 0}]", "4:31: steps[0].samples: 0: input should be greater than or equal to 1"),
     ("steps: [{weight: 1%, samples: 1.5}]", "4:31: steps[0].samples: 1.5 is not a whole number"),
     ("steps: [{weight: 1%, hold: 400d}]", "4:28: steps[0].hold: it is longer than a year (366d); write a shorter one"),
+    *[
+        (f"routing: {{key: {name}}}", f"4:16: routing.key: {name} means something else in a request and cannot hold "
+         "a key; write id, segment.NAME, feature.NAME or a field of its own")
+        for name in ("ts", "meta", "v", "segment", "features", "specversion", "data")
+    ],
     ("canary_timeout: 2h", "4:17: canary_timeout: no call may take longer than an hour; write for example 250ms"),
     ("steps: [{weight: 1%, approval: yes}]", "4:32: steps[0].approval: yes is not true or false"),
     ("steps: [{weight: 5%}, {weight: 5%}]", "4:8: steps: weights must rise, but 5% follows 5%"),

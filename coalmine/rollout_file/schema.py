@@ -31,6 +31,7 @@ from .presets import DEFAULT_CHECKS, MARGINS, PRESETS, SLOWER_THAN_MS, default_t
 from .units import quoted
 from .words import (
     Digest,
+    KeyField,
     Longer,
     Margin,
     MetricWord,
@@ -106,7 +107,7 @@ class RoutingPart(Part):
     """Who may get the canary."""
 
     by: Annotated[By, word_of({item.value: item for item in By})] = By.KEY
-    key: Text = "key"
+    key: KeyField = "key"
     deny: list[Text] = []
     allow: list[Text] = []
     rules: list[RulePart] = []

@@ -8,13 +8,14 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-from coalmine.policies import LONGEST_CALL_MS, LONGEST_MS, Metric
+from coalmine.policies import LONGEST_CALL_MS, LONGEST_MS, NOT_KEYS, Metric
 
 from ..suggest import one_of
 from .units import duration_ms, percent, points, quoted
 
 __all__ = [
     "Digest",
+    "KeyField",
     "Longer",
     "Margin",
     "MetricWord",
@@ -85,6 +86,16 @@ def within_an_hour(ms: int) -> int:
     if ms > LONGEST_CALL_MS:
         raise ValueError("no call may take longer than an hour; write for example 250ms")
     return ms
+
+
+def key_field(written: str) -> str:
+    """Return the field of a request that holds the routing key; those with another meaning cannot."""
+    if written in NOT_KEYS:
+        raise ValueError(
+            f"{written} means something else in a request and cannot hold a key; "
+            "write id, segment.NAME, feature.NAME or a field of its own"
+        )
+    return written
 
 
 def as_list(written: object) -> object:
@@ -159,5 +170,6 @@ Share = Annotated[float, BeforeValidator(share)]
 TopicName = Annotated[str, named(TOPIC, "a topic name (letters, digits, . and -)"), AfterValidator(topic_name)]
 Digest = Annotated[str, named(DIGEST, "a digest; write sha256: and 64 hex digits")]
 Uri = Annotated[Text, AfterValidator(with_environment)]
+KeyField = Annotated[Text, AfterValidator(key_field)]
 Values = Annotated[list[Text], BeforeValidator(as_list), Field(min_length=1)]
 RowField = Annotated[str, named(ROW_FIELD, "a field of a row; write segment.NAME or feature.NAME")]

@@ -38,6 +38,8 @@ SENSELESS: list[tuple[tuple[str | int, ...], Any]] = [
     (("name",), "x" * 41),
     (("topics", "outcomes"), ""),
     (("topics", "requests"), "no topic"),
+    (("routing", "key"), ""),
+    *[(("routing", "key"), name) for name in ("ts", "meta", "v", "segment", "features", "specversion", "data")],
     (("canary_timeout_ms",), 0),
     (("canary_timeout_ms",), 3_600_001),
     (("load_timeout_ms",), -1),
