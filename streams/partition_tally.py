@@ -31,6 +31,9 @@ EVENT_PUBLISH_MS = 1_000
 UNSEEN = -1
 """Below every offset."""
 
+FAR_BACK = 100_000
+"""A repetition this far below the highest offset is none of a restart, which repeats a second or two of traffic."""
+
 MAX_OFFSET = 2**63 - 1
 """Kafka's offsets have 64 bits; a number beyond could not be kept in the record."""
 
@@ -126,13 +129,15 @@ class PartitionTally:
     """Folds the outcomes of one partition. `table` is only read: the records of before.
 
     Attributes: `next_offset`, the next offset to read; `ts`, the highest event time (ms) folded; `unreadable`, how
-    many records were no outcomes since the start.
+    many records were no outcomes since the start; `far_back`, the sources whose requests came again from far below
+    the highest offset, each with the first such offset: someone reads them again, or the topic was made anew.
     """
 
     def __init__(self, partition: int, table: Records, beginning: int = 0) -> None:
         """Go on from the table's record; without one, start at `beginning` with nothing."""
         self.partition = partition
         self.unreadable = 0
+        self.far_back: dict[str, int] = {}
         self._table = table
         stored = table.get(main_key(partition))
         record = decode_main(stored) if stored else MainRecord(o=beginning)
@@ -198,6 +203,8 @@ class PartitionTally:
             if offset > highest.get(source, UNSEEN):
                 highest[source] = offset
                 new.append(outcome)
+            elif offset < highest[source] - FAR_BACK:
+                self.far_back.setdefault(source, offset)
         return new
 
     def _reopen(self, revision: int) -> None:

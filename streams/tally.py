@@ -88,12 +88,19 @@ class TallyAgent:
     def fold_records(self, partition: int, records: Any) -> None:
         """Count the outcomes of one partition."""
         tally = self.tallies[partition]
-        before = tally.unreadable
+        before, known = tally.unreadable, len(tally.far_back)
         tally.fold(records)
         if tally.unreadable > before:
             log.warning(
                 "%s/%d: %d records up to offset %d are no outcomes and were left out",
                 self.topic, partition, tally.unreadable - before, tally.next_offset - 1,
+            )  # fmt: skip
+        for source, offset in list(tally.far_back.items())[known:]:
+            log.warning(
+                "%s/%d: outcomes of %s come again from offset %d on, far below what was counted, and are left out as "
+                "repetitions; if that topic was deleted and made anew, its outcomes are not counted until its offsets "
+                "are beyond the old ones: begin a rollout of another name",
+                self.topic, partition, source, offset,
             )  # fmt: skip
 
     def held(self) -> list[PartitionTally]:

@@ -13,7 +13,14 @@ from coalmine.policies import Clock, Sums, Tally
 from coalmine.streams.codec import encode
 from coalmine.streams.evidence import check
 from coalmine.streams.messages import Call, Evidence, Outcome
-from coalmine.streams.partition_tally import OPEN_REVISIONS, LeanOutcome, PartitionTally, decode_outcome, main_key
+from coalmine.streams.partition_tally import (
+    FAR_BACK,
+    OPEN_REVISIONS,
+    LeanOutcome,
+    PartitionTally,
+    decode_outcome,
+    main_key,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,17 @@ def test_a_repeated_outcome_counts_once() -> None:
     tally.fold(log(outcome(1), outcome(2), outcome(1), outcome(2), outcome(3)))
 
     assert tally.sums()[1]["stable"].rows == 3
+
+
+def test_sources_that_come_again_from_far_below_are_named_with_their_first_offset() -> None:
+    tally = fresh()
+
+    tally.fold(log(outcome(FAR_BACK + 9), outcome(9), outcome(FAR_BACK, source=1), outcome(0, source=1)))
+    near = dict(tally.far_back)
+    tally.fold([Record(4, encode(outcome(3))), Record(5, encode(outcome(4)))])
+
+    assert (near, tally.far_back) == ({}, {"r.requests/0": 3})
+    assert tally.sums()[1]["stable"].rows == 2
 
 
 def test_sources_and_modes_have_their_own_offsets() -> None:
