@@ -17,7 +17,7 @@ from coalmine.errors import BrokerError
 
 from .client import KafkaSettings
 
-__all__ = ["BEGINNING", "END", "LogRecord", "PartitionReader", "read_to_end"]
+__all__ = ["BEGINNING", "END", "LogRecord", "PartitionReader", "read_to_end", "watermarks"]
 
 BEGINNING: int = confluent_kafka.OFFSET_BEGINNING
 END: int = confluent_kafka.OFFSET_END
@@ -95,17 +95,10 @@ class PartitionReader:
             raise BrokerError(f"topic {self.topic} has {count} partitions; its order needs exactly one: create it anew")
 
     def _ask(self, timeout: float) -> tuple[int, int]:
-        place = TopicPartition(*self._place)
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                first, end = self._consumer.get_watermark_offsets(place, timeout=timeout)
-            except KafkaException as error:
-                if error.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
-                    raise BrokerError(f"Kafka does not tell the end of {self.topic}: {error.args[0].str()}") from error
-                time.sleep(RETRY_SECONDS)
-            else:
-                return first, end
+        try:
+            return watermarks(self._consumer, TopicPartition(*self._place), timeout)
+        except KafkaException as error:
+            raise BrokerError(f"Kafka does not tell the end of {self.topic}: {error.args[0].str()}") from error
 
     @property
     def caught_up(self) -> bool:
@@ -164,6 +157,25 @@ class PartitionReader:
 
 LEADERLESS = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 """Errors of a partition that is just being created or moved."""
+
+
+def watermarks(consumer: Any, place: TopicPartition, timeout: float) -> tuple[int, int]:
+    """Return the first offset of a partition that is kept and the one after the last.
+
+    A partition that has no leader yet is asked again for `timeout` seconds; then KafkaException is raised, as for any
+    other fault.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(place, timeout=timeout)
+        except KafkaException as error:
+            if error.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+        else:
+            return low, high
+
 
 LOST = {
     KafkaError._AUTO_OFFSET_RESET,

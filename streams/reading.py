@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from coalmine.errors import BrokerError
 
 from .client import KafkaSettings
+from .reader import watermarks
 
 __all__ = ["Reader", "client_settings", "offset_of", "partition_counts"]
 
@@ -78,10 +79,9 @@ class Reader:
     def bounds(self, topic: str) -> tuple[int, int]:
         """Return the first offset that is kept and the one after the last."""
         try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=CONNECT_SECONDS)
+            return watermarks(self._consumer, TopicPartition(topic, 0), CONNECT_SECONDS)
         except KafkaException as error:
             raise unreachable(self.address, error.args[0]) from error
-        return low, high
 
     def read(self, topic: str, start: int, end: int) -> list[Message]:
         """Return the records from offset `start` up to, not including, `end`; compaction may have left fewer."""
