@@ -4,6 +4,7 @@ It makes the same two records a request as the other runners. `python -m bench.p
 """
 
 import sys
+import tempfile
 import time
 
 import faust
@@ -18,6 +19,7 @@ def make_app(job: Job) -> faust.App:
     """Return the app with its one agent."""
     app = faust.App(
         job.group,
+        datadir=tempfile.mkdtemp(prefix="coalmine-bench-faust-"),
         broker=f"kafka://{job.bootstrap}",
         web_enabled=False,
         topic_disable_leader=True,

@@ -1,6 +1,7 @@
 """Fixtures that more than one part of the tests needs: a real Kafka and topics on it."""
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 
@@ -12,6 +13,11 @@ REQUIRED = os.environ.get("COALMINE_REQUIRE_KAFKA") == "1"
 """Set where a broker was promised: there a missing one is a failure, not a skip."""
 
 NewTopics = Callable[..., str]
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the tests and their processes: a shell ignores it for what it starts in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def no_broker(reason: str) -> None:

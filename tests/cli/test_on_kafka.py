@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -16,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from coalmine.cli import report
 from coalmine.cli.app import app
+from coalmine.cli.exits import Exit
 from coalmine.streams.codec import encode
 from coalmine.streams.messages import Event, Heartbeat, LoadedModel
 from tests.cli.records import errors, look, slow, view
@@ -85,6 +89,19 @@ class Namespace:
             partitions={rollout: [0]}, models={rollout: models},
         )  # fmt: skip
         self.write("workers", encode(heartbeat), worker)
+
+
+@contextmanager
+def watching(namespace: Namespace, rollout: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run `get -w` in a process of its own, whose output is read through its pipe."""
+    where = ["--bootstrap-server", namespace.bootstrap, "--namespace", namespace.name]
+    command = [str(Path(sys.executable).with_name("coalmine")), *where, "get", rollout, "-w"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def wait_for(fact: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -407,27 +424,19 @@ def test_events_can_be_limited_by_name_number_and_age(namespace: Namespace) -> N
     assert record["id"] == "control@2"
 
 
-@contextmanager
-def interrupted_after(seconds: float) -> Iterator[None]:
-    """Press Ctrl-C after some seconds."""
-    import _thread
-
-    timer = threading.Timer(seconds, _thread.interrupt_main)
-    timer.start()
-    yield
-    timer.cancel()
-
-
 def test_watching_without_a_terminal_prints_a_line_for_each_change_until_ctrl_c(namespace: Namespace) -> None:
     rollout = namespace.ramped()
-    threading.Timer(0.6, namespace.command, kwargs={"rollout": rollout, "command": "pause"}).start()
 
-    with interrupted_after(2.0):
-        result = namespace.call("get", rollout, "-w")
+    with watching(namespace, rollout) as watch:
+        assert watch.stdout is not None
+        phases = [watch.stdout.readline().split("  ")[1]]
+        namespace.command(rollout=rollout, command="pause")
+        phases.append(watch.stdout.readline().split("  ")[1])
+        watch.send_signal(signal.SIGINT)
+        rest, _ = watch.communicate(timeout=10)
 
-    assert result.exit_code == 130
-    phases = [line.split("  ")[1] for line in result.stdout.splitlines()]
     assert phases == ["▶ progressing", "‖ paused"]
+    assert (rest, watch.returncode) == ("", Exit.INTERRUPTED)
 
 
 def test_without_the_topics_the_next_step_is_named(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
