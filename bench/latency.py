@@ -46,7 +46,7 @@ PROBES = 200
 LINGER_MS = {500: 0}
 """How long a record may wait in the load's producer, by rate; `BUSY_LINGER_MS` at others."""
 
-BUSY_LINGER_MS = 1
+BUSY_LINGER_MS = 5
 """A producer of thousands a second lingers: a Kafka request for each record would only measure the broker."""
 
 BARS = {500: (4.0, 15.0), 20_000: (10.0, 30.0)}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from tests.kafka.broker import JARS, Broker, missing
+from tests.kafka.broker import JARS, SERVER_JVM, Broker, missing
 
 __all__ = ["Site", "machine", "site"]
 
@@ -35,7 +35,7 @@ def site() -> Iterator[Site]:
         return
     if reason := missing():
         sys.exit(f"a real Kafka is needed: {reason}")
-    with Broker() as broker:
+    with Broker(jvm=SERVER_JVM) as broker:
         yield Site(broker.bootstrap, broker)
 
 

@@ -1,16 +1,16 @@
-"""Batches: what one poll brought of one partition, as one event of Faust.
+"""Polls: what one poll brought, as one event of Faust, and its batches, one for each partition.
 
-Faust's stream handles one event a record at 500 us each; here an event is a whole batch, and only `Batch.ack` lets its
+Faust's stream handles one event a record at 500 us each; here an event is a whole poll, and only an ack lets its
 offsets be committed. An author writes
 
-    async def score(batches: AsyncIterator[Batch]) -> None:
-        async for batch in batches:
-            ...produce what batch.records ask for...
-            batch.ack()
+    async def score(polls: AsyncIterator[Poll]) -> None:
+        async for poll in polls:
+            ...produce what poll.records ask for...
+            poll.ack()
 
     batch_agent(app, "flights.requests", score)
 
-and gets: batches of a partition in offset order, none taken while the producer's queue is full, offsets committed only
+and gets: records of a partition in offset order, none taken while the producer's queue is full, offsets committed only
 after the outputs produced before `ack` were confirmed by the broker. Several batches may be open at once and acked in
 any order, also from other tasks; a batch counts only when all batches of its partition before it were acked. A body
 that raises ends the process: nothing is skipped.
@@ -19,7 +19,7 @@ that raises ends the process: nothing is skipped.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import faust
@@ -27,27 +27,27 @@ from faust.events import Event
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-__all__ = ["Batch", "BatchMessage", "BatchSchema", "Fetched", "InProgress", "batches"]
+__all__ = ["Batch", "BatchSchema", "Fetched", "InProgress", "Poll", "PollMessage", "polls"]
 
 DRAIN_STEP_SECONDS = 0.002
 """How often a rebalance or a stop looks whether the open batches are done; a batch takes some milliseconds."""
 
 
 class Fetched:
-    """The records of one partition that one poll returned, in place of a single record; at least one."""
+    """The records of one topic that one poll returned, by partition, in place of a single record."""
 
-    __slots__ = ("received", "records")
+    __slots__ = ("parts", "received")
 
-    def __init__(self, records: Sequence[Any]) -> None:
-        self.records = records
+    def __init__(self, parts: Mapping[TP, Sequence[Any]]) -> None:
+        self.parts = parts
         self.received = time.monotonic()
 
 
-class BatchMessage(ConsumerMessage):  # type: ignore[misc] # Faust is untyped here
-    """Faust's envelope of a batch; its offset is that of the batch's last record.
+class PollMessage(ConsumerMessage):  # type: ignore[misc] # Faust is untyped here
+    """Faust's envelope of a poll; partition and offset are those of one of its records.
 
-    Faust itself acks what it skips after a rebalance and what an agent drops; of a batch that would commit records
-    nobody worked on. So its `ack` does nothing, and `settle` does what `ack` did.
+    Faust itself acks what it skips after a rebalance and what an agent drops; of a poll that would commit records
+    nobody worked on. So its `ack` does nothing, and `Batch.settle` does what `ack` did.
     """
 
     __slots__ = ()
@@ -56,13 +56,9 @@ class BatchMessage(ConsumerMessage):  # type: ignore[misc] # Faust is untyped he
         """Do nothing: only the agent's body knows when a batch is done."""
         return False
 
-    def settle(self, consumer: Any) -> None:
-        """Let the offsets up to this batch be committed."""
-        super().ack(consumer)
-
 
 class BatchSchema(faust.Schema):  # type: ignore[misc] # Faust is untyped here
-    """Hands a batch through undecoded: `event.message.value` is a `Fetched`."""
+    """Hands a poll through undecoded: `event.message.value` is a `Fetched`."""
 
     def compile(self, app: Any, **options: Any) -> Any:
         """Return the function that makes an event of a message."""
@@ -76,19 +72,16 @@ class BatchSchema(faust.Schema):  # type: ignore[misc] # Faust is untyped here
 class Batch:
     """The records of one poll of one partition: `records` in offset order, at least one.
 
-    A record is aiokafka's: `offset`, `timestamp` (ms), `key`, `value` (bytes or None), `headers`. `received` is the
-    monotonic time in seconds at which the poll returned.
+    A record is aiokafka's: `offset`, `timestamp` (ms), `key`, `value` (bytes or None), `headers`.
     """
 
-    __slots__ = ("_event", "_open", "acked", "received", "records", "tp")
+    __slots__ = ("_consumer", "_open", "acked", "records", "tp")
 
-    def __init__(self, event: Any, in_progress: "InProgress") -> None:
-        fetched: Fetched = event.message.value
-        self.records = fetched.records
-        self.received = fetched.received
-        self.tp: TP = event.message.tp
+    def __init__(self, tp: TP, records: Sequence[Any], consumer: Any, in_progress: "InProgress") -> None:
+        self.records = records
+        self.tp = tp
         self.acked = False
-        self._event = event
+        self._consumer = consumer
         self._open = in_progress
 
     @property
@@ -114,7 +107,31 @@ class Batch:
 
     def settle(self) -> None:
         """Tell Faust that everything up to this batch is done; `ack` calls it in the right order."""
-        self._event.message.settle(self._event.app.consumer)
+        topic, partition = self.tp
+        last = ConsumerMessage(topic, partition, self.last, 0.0, 0, [], None, None, None, 0, 0, self.tp)
+        self._consumer.ack(last)
+
+
+class Poll:
+    """The batches of one poll, to be worked together; `received` is the monotonic time in seconds of its return."""
+
+    __slots__ = ("batches", "received")
+
+    def __init__(self, batches: Sequence[Batch], received: float) -> None:
+        self.batches = batches
+        self.received = received
+
+    @property
+    def records(self) -> Sequence[Any]:
+        """The records of all batches; those of a partition together, in offset order."""
+        if len(self.batches) == 1:
+            return self.batches[0].records
+        return [record for batch in self.batches for record in batch.records]
+
+    def ack(self) -> None:
+        """Ack every batch."""
+        for batch in self.batches:
+            batch.ack()
 
 
 class InProgress:
@@ -141,10 +158,13 @@ class InProgress:
         """Let no agent take another batch."""
         self._closed = True
 
-    def take(self, batch: Batch) -> None:
-        """Count a batch as open from now on."""
-        self._open.setdefault(batch.tp, deque()).append(batch)
-        self._count += 1
+    def take(self, fetched: Fetched, consumer: Any) -> Poll:
+        """Return the poll of what was fetched; its batches count as open from now on."""
+        taken = [Batch(tp, records, consumer, self) for tp, records in fetched.parts.items()]
+        for batch in taken:
+            self._open.setdefault(batch.tp, deque()).append(batch)
+        self._count += len(taken)
+        return Poll(taken, fetched.received)
 
     def settle(self, tp: TP) -> None:
         """Pass on the acks of the oldest batches of `tp` up to the first that still is open."""
@@ -161,10 +181,10 @@ class InProgress:
         return not self._count
 
 
-async def batches(stream: Any) -> AsyncIterator[Batch]:
-    """Yield the batches of a Faust stream whose topic has a `BatchSchema`.
+async def polls(stream: Any) -> AsyncIterator[Poll]:
+    """Yield the polls of a Faust stream whose topic has a `BatchSchema`.
 
-    Before each batch it waits for room in the producer's queue; once the worker stops it yields no more.
+    Before each it waits for room in the producer's queue; once the worker stops it yields no more.
     """
     transport = stream.app.transport
     in_progress: InProgress = transport.in_progress
@@ -176,15 +196,13 @@ async def batches(stream: Any) -> AsyncIterator[Batch]:
             await asyncio.Event().wait()
         if is_stale(event, stream.app):
             continue
-        batch = Batch(event, in_progress)
-        in_progress.take(batch)
-        yield batch
+        yield in_progress.take(event.message.value, stream.app.consumer)
 
 
 def is_stale(event: Any, app: Any) -> bool:
-    """Tell whether the partition of `event` is being given away, or was, while the event waited for room.
+    """Tell whether the partitions of `event` are being given away, or were, while the event waited for room.
 
-    Whoever gets the partition reads the batch again, also this worker after its seek. A rebalance stops the flow
+    Whoever gets a partition reads its batch again, also this worker after its seek. A rebalance stops the flow
     first, waits for the batches that were taken and commits; a batch taken after that would be answered twice.
     """
     return not app.flow_control.is_active() or event.message.generation_id != app.consumer_generation_id

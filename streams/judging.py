@@ -19,7 +19,7 @@ from coalmine.errors import DecodeError
 from coalmine.policies import Plan, State, initial
 
 from .apps import assigned, batch_agent, make_app
-from .batches import Batch
+from .batches import Poll
 from .client import KafkaSettings
 from .codec import decoder, encode
 from .control import Folded
@@ -106,12 +106,12 @@ class JudgeAgent:
             self.judges[rollout] = RolloutJudge(rollout)
         return self.judges[rollout]
 
-    async def gather(self, batches: AsyncIterator[Batch]) -> None:
+    async def gather(self, polls: AsyncIterator[Poll]) -> None:
         """Take in the evidence; what cannot be read is passed over with a line in the log."""
-        async for batch in batches:
-            for record in batch.records:
+        async for poll in polls:
+            for record in poll.records:
                 self.gather_record(record)
-            batch.ack()
+            poll.ack()
 
     def gather_record(self, record: Any) -> None:
         """Take in one record of evidence."""

@@ -26,6 +26,8 @@ DEFAULTS = {
     # 1 ms: long enough for the outputs of one batch to share a request, short against the latency of an answer.
     "linger.ms": "1",
     "compression.type": "zstd",
+    # Whole batches are written at once: waiting for a full packet only delays them.
+    "socket.nagle.disable": "true",
     # Longer than the longest outage of the broker a worker rides out; then it stops with a fault.
     "delivery.timeout.ms": "120000",
     # Bounds of memory; a full queue stops the reading of input, it never drops.
@@ -52,7 +54,7 @@ POLL_SECONDS = 0.01
 ROOM_SECONDS = 0.002
 """How often a waiting worker looks whether the queue has drained; the broker's answer takes about as long."""
 
-BARRIER_PATIENCE_SECONDS = 0.1
+BARRIER_PATIENCE_SECONDS = 0.25
 """How long a barrier may wait before no new input is taken.
 
 librdkafka's flush waits until its queue is empty, and under steady input over a network with a round trip of 10 ms it
@@ -78,7 +80,7 @@ class Producer:
         self._failed = 0
         self._client = confluent_kafka.Producer({**properties, "on_delivery": self._on_delivery})
         self._produce = self._client.produce
-        self._room = int(properties["queue.buffering.max.messages"]) // 2
+        self._room = int(properties["queue.buffering.max.messages"]) // 4
         self._flush_seconds = int(properties["delivery.timeout.ms"]) / 1000 + FLUSH_MARGIN_SECONDS
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="flush")
         self._barriers: list[float] = []
@@ -137,7 +139,7 @@ class Producer:
             raise DeliveryError(f"{self._failed} records were not delivered: {'; '.join(sorted(set(self._errors)))}")
 
     async def room(self) -> None:
-        """Wait until the queue is at most half full and no barrier is late, without blocking the loop.
+        """Wait until the queue is at most a quarter full and no barrier is late, without blocking the loop.
 
         Called before a batch of input is taken: a full queue thus stops the reading, and so does a barrier that would
         never end while records keep coming. Raises what `check` raises.

@@ -63,15 +63,13 @@ class Rejected:
 
 @dataclass(slots=True)
 class Requests:
-    """The good requests of one poll of one partition as columns in offset order, and the rejected ones.
+    """The good requests of one poll as columns, a partition's in offset order, and the rejected ones.
 
     `keys` are the bytes that are hashed, `kafka_keys` the keys of the answers, `ts` epoch ms of the event.
     `headers` holds only the rows that carry headers to pass on. `attributes` maps the name of a feature to that of
     its attribute in the decoded features: names of features need not be identifiers.
     """
 
-    topic: str
-    partition: int
     attributes: Mapping[str, str]
     srcs: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)

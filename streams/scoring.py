@@ -1,8 +1,8 @@
 """Scoring the requests of one rollout on one worker: decode, route, ask the models, send, acknowledge.
 
 The thin shell around `pipeline`. Stable's predictions leave before the canary is awaited; the outcomes of a batch
-leave together once the whole batch is settled; only then is the batch acknowledged. At most one batch of a partition
-waits for the canary while stable's answers to the next one already leave. Nothing here decides anything.
+leave together once the whole batch is settled; only then is the batch acknowledged. At most one batch waits for the
+canary while stable's answers to the next one already leave. Nothing here decides anything.
 """
 
 import asyncio
@@ -20,7 +20,6 @@ from .guard import Guard
 from .messages import Fallback
 from .pipeline import (
     NOTHING,
-    OutputRecord,
     Part,
     Routed,
     Settled,
@@ -41,11 +40,11 @@ __all__ = ["PolledBatch", "Scorer", "Serving"]
 
 
 class PolledBatch(Protocol):
-    """What one poll brought of one partition."""
+    """What one poll brought."""
 
     @property
     def records(self) -> Sequence[RequestRecord]:
-        """The records in offset order, at least one."""
+        """The records; those of a partition in offset order."""
         ...
 
     @property
@@ -136,9 +135,8 @@ class Scorer:
         self.same_partitions = same_partitions
         self.on_fault = on_fault
         self.serving: Serving | None = None
-        self.waiting: dict[int, asyncio.Task[None]] = {}
+        self.waiting: asyncio.Task[None] | None = None
         self.canary_thread = new_thread()
-        self.canary_turn = asyncio.Lock()
 
     def follow(self, state: State) -> None:
         """Serve by `state` from the next batch on; ask the shelf for models that are not there yet.
@@ -182,10 +180,9 @@ class Scorer:
         self.send_predictions(serving, batch, routed, stable, serving.stable, codes)
         self.send_rejected(serving, batch.rejected)
         work = Work(polled, serving, batch, routed, stable)
-        if (before := self.waiting.pop(batch.partition, None)) is not None:
-            await before
+        await self.settle_all()
         if routed.canary.rows:
-            self.waiting[batch.partition] = asyncio.create_task(self.finish(work))
+            self.waiting = asyncio.create_task(self.finish(work))
         else:
             self.conclude(work, NOTHING, NOTHING)
 
@@ -212,7 +209,9 @@ class Scorer:
         records = outcome_records(
             batch, work.routed, work.stable, canary, rescue, serving.versions, self.plan.name, serving.state.revision
         )
-        self.send(self.plan.topics.outcomes, records)
+        topic, produce = self.plan.topics.outcomes, self.produce
+        for key, value, _ in records:
+            produce(topic, value, key)
         work.polled.ack()
 
     def ask_stable(self, serving: Serving, batch: Requests, part: Part, received: float) -> Settled:
@@ -230,13 +229,12 @@ class Scorer:
         budget_ms = float(serving.plan.canary_timeout_ms)
         call: Callable[[], Answers] = partial(answer, serving.canary, rows, time.perf_counter, budget_ms)
         loop = asyncio.get_running_loop()
-        async with self.canary_turn:  # waiting for other batches is not the canary's time
-            began = time.monotonic()
-            try:
-                answers = await asyncio.wait_for(loop.run_in_executor(self.canary_thread, call), budget_ms / 1000)
-            except TimeoutError:
-                self.leave_canary_thread()
-                return timed_out(part, (time.monotonic() - began) * 1000, (time.monotonic() - received) * 1000)
+        began = time.monotonic()
+        try:
+            answers = await asyncio.wait_for(loop.run_in_executor(self.canary_thread, call), budget_ms / 1000)
+        except TimeoutError:
+            self.leave_canary_thread()
+            return timed_out(part, (time.monotonic() - began) * 1000, (time.monotonic() - received) * 1000)
         return settle(part, answers, (time.monotonic() - received) * 1000)
 
     def leave_canary_thread(self) -> None:
@@ -258,28 +256,29 @@ class Scorer:
             return
         revision = serving.state.revision
         records = prediction_records(batch, routed, settled, model.manifest, self.plan.name, revision, fallback)
-        self.send(self.plan.topics.predictions, records, batch.partition if self.same_partitions else -1)
+        topic, produce = self.plan.topics.predictions, self.produce
+        for row, (key, value, headers) in zip(settled.values, records, strict=True):
+            produce(topic, value, key, self.place(batch.records[row]), headers)
 
     def send_rejected(self, serving: Serving, rejected: list[Rejected]) -> None:
         """Answer rejected requests with an error record each, and keep the repairable ones as dead letters."""
         model = f"{serving.stable.manifest.name}/{serving.stable.manifest.version}"
         for item in rejected:
-            partition = item.record.partition if self.same_partitions else -1
             key, value, _ = error_record(item, self.plan.name)
-            self.produce(self.plan.topics.predictions, value, key, partition)
+            self.produce(self.plan.topics.predictions, value, key, self.place(item.record))
             if item.dead_letter:
                 original_key, original, headers = dead_letter(item, self.group, model)
                 self.produce(self.plan.topics.dead_letters, original, original_key, -1, headers)
 
-    def send(self, topic: str, records: list[OutputRecord], partition: int = -1) -> None:
-        """Hand records to the producer in order."""
-        produce = self.produce
-        for key, value, headers in records:
-            produce(topic, value, key, partition, headers)
+    def place(self, record: RequestRecord) -> int:
+        """Return the partition of an answer: that of its request, or by its key where the topics differ in number."""
+        return record.partition if self.same_partitions else -1
 
     async def settle_all(self) -> None:
         """Return when no batch waits for its canary any more."""
-        await asyncio.gather(*self.waiting.values())
+        if (before := self.waiting) is not None:
+            self.waiting = None
+            await before
 
 
 def new_thread() -> ThreadPoolExecutor:

@@ -19,7 +19,7 @@ from coalmine.errors import BrokerError, DecodeError, ModelError
 from coalmine.policies import Plan, State, advance
 
 from .apps import assigned, batch_agent, lag, make_app
-from .batches import Batch
+from .batches import Poll
 from .client import KafkaSettings
 from .codec import decode_command, decoder
 from .control import ControlFold, Folded
@@ -152,10 +152,10 @@ class ScoringWorker:
         log.info("ready: %s holds partitions %s at revision %d", self.scorer.group, held, self.state.revision)
         self.beat()
 
-    async def score(self, batches: AsyncIterator[Batch]) -> None:
-        """Answer batch after batch."""
-        async for batch in batches:
-            await self.scorer.accept(batch)
+    async def score(self, polls: AsyncIterator[Poll]) -> None:
+        """Answer poll after poll."""
+        async for poll in polls:
+            await self.scorer.accept(poll)
 
     async def on_fault(self, error: BaseException) -> None:
         """End the process: a fault outside the agent's own body must not pass unseen."""

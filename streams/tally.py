@@ -16,7 +16,7 @@ from faust.types import TP
 from coalmine.policies import Analysis, Plan
 
 from .apps import assigned, batch_agent, end_offset, make_app
-from .batches import Batch
+from .batches import Poll
 from .client import KafkaSettings
 from .codec import encode
 from .partition_tally import PartitionTally, main_key
@@ -71,13 +71,14 @@ class TallyAgent:
         self.tallies[partition] = PartitionTally(partition, self.table)
         return self.tallies[partition].next_offset if self.table.get(main_key(partition)) else None
 
-    async def fold(self, batches: AsyncIterator[Batch]) -> None:
+    async def fold(self, polls: AsyncIterator[Poll]) -> None:
         """Count the outcomes of every batch."""
-        async for batch in batches:
-            records = await self.offsets.take(batch)
-            if records:
-                self.fold_records(batch.tp.partition, records)
-            batch.ack()
+        async for poll in polls:
+            for batch in poll.batches:
+                records = await self.offsets.take(batch)
+                if records:
+                    self.fold_records(batch.tp.partition, records)
+                batch.ack()
             # A backlog never makes the stream wait, so nothing else would get its turn.
             await asyncio.sleep(0)
 

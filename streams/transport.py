@@ -9,7 +9,7 @@ noted offset + 1. The body of an agent works a partition in order, so nothing be
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from yarl import URL
 
-from .batches import BatchMessage, Fetched, InProgress
+from .batches import Fetched, InProgress, PollMessage
 from .producer import Producer as OutputProducer
 
 __all__ = ["BatchTransport", "SeekHook", "TransportOptions"]
@@ -75,7 +75,7 @@ def waiting(assignor: Any, seconds: float) -> Any:
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped here
-    """Faust's consumer, with one message a poll and partition for hot topics."""
+    """Faust's consumer, with one message a poll for each hot topic."""
 
     transport: Any
 
@@ -94,14 +94,28 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
         if self.app.rebalancing:
             timeout = min(timeout, REBALANCE_POLL_SECONDS)
         polled = await super()._getmany(active_partitions, timeout)
-        return {tp: [Fetched(found)] if found and tp.topic in self.hot else found for tp, found in polled.items()}
+        return {**{tp: found for tp, found in polled.items() if tp.topic not in self.hot}, **self._gathered(polled)}
+
+    def _gathered(self, polled: Mapping[Any, Sequence[Any]]) -> dict[Any, list[Fetched]]:
+        """Return one `Fetched` for each hot topic, under the first of its partitions.
+
+        One for each partition cost Faust, the models and the canary's thread their fixed price four times a poll: at
+        20,000 requests a second over four partitions the median answer took 28 ms.
+        """
+        topics: dict[str, dict[TP, Sequence[Any]]] = {}
+        for tp, found in polled.items():
+            if found and tp.topic in self.hot:
+                topics.setdefault(tp.topic, {})[TP(*tp)] = found
+        return {next(iter(parts)): [Fetched(parts)] for parts in topics.values()}
 
     def _to_message(self, tp: Any, record: Any) -> Any:
         if type(record) is not Fetched:
             return super()._to_message(tp, record)
         value: Any = record
-        return BatchMessage(
-            tp.topic, tp.partition, value.records[-1].offset, time.time(), 0, [], None, value, None, 0, 0,
+        for place, records in value.parts.items():
+            self._read_offset[place] = records[-1].offset  # Faust does so for the one place it knows
+        return PollMessage(
+            tp.topic, tp.partition, value.parts[tp][-1].offset, time.time(), 0, [], None, value, None, 0, 0,
             TP(*tp), generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
 

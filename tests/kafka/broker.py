@@ -15,20 +15,27 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-__all__ = ["JARS", "Broker", "create_topics", "missing"]
+__all__ = ["JARS", "SERVER_JVM", "Broker", "create_topics", "missing"]
 
 ROOT = Path(__file__).parent.parent.parent
 JARS = ROOT / "build" / "kafka-4.1.1"
 
-JVM = ["-Xmx256m", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR"]
-"""Small and quick to start (1.3 s): no second compiler, no concurrent collector."""
+QUICK_JVM = ["-Xmx256m", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR"]
+"""Small and quick to start (1.3 s): no second compiler, no concurrent collector. For tests."""
+
+SERVER_JVM = [
+    "-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Dlog4j2.level=ERROR",
+]  # fmt: skip
+"""What Kafka's own start scripts set (kafka-server-start.sh, kafka-run-class.sh). For measurements: with the quick
+flags the collector stops the broker for 10 to 40 ms about once a second at 500 requests a second."""
 
 START_SECONDS = 60.0
 """Limit for a start; a shared two-core machine took 1.3 to 5 s."""
@@ -70,7 +77,8 @@ def missing() -> str | None:
 class Broker:
     """One Kafka node; `bootstrap` is its address, valid from the construction on and over restarts."""
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, settings: Mapping[str, str] | None = None, jvm: Sequence[str] = QUICK_JVM) -> None:
+        self._jvm = jvm
         self.folder = Path(tempfile.mkdtemp(prefix="coalmine-kafka-"))
         port, controller = free_port(), free_port()
         self.bootstrap = f"127.0.0.1:{port}"
@@ -96,7 +104,7 @@ class Broker:
             self._format()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                java("kafka.Kafka", str(self._properties)), stdout=log, stderr=log, cwd=self.folder,
+                java(self._jvm, "kafka.Kafka", str(self._properties)), stdout=log, stderr=log, cwd=self.folder,
                 start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
@@ -109,7 +117,7 @@ class Broker:
 
     def _format(self) -> None:
         cluster = uuid.uuid4().hex[:22]
-        command = java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties))
+        command = java(QUICK_JVM, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties))
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, timeout=START_SECONDS)
         if done.returncode:
             raise RuntimeError(f"Kafka's storage could not be formatted:\n{done.stdout}{done.stderr}")
@@ -159,9 +167,9 @@ class Broker:
         self.close()
 
 
-def java(main: str, *arguments: str) -> list[str]:
+def java(jvm: Sequence[str], main: str, *arguments: str) -> list[str]:
     """Return the command that runs a class of Kafka's jars."""
-    return ["java", *JVM, "-cp", f"{JARS}/*", main, *arguments]
+    return ["java", *jvm, "-cp", f"{JARS}/*", main, *arguments]
 
 
 def free_port() -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coalmine.streams.apps import assigned, batch_agent, make_app
-from coalmine.streams.batches import Batch
+from coalmine.streams.batches import Batch, Poll
 from coalmine.streams.client import KafkaSettings
 from coalmine.streams.producer import Producer
 from coalmine.streams.transport import BatchConsumer
@@ -73,9 +73,10 @@ async def set_up(orders: Orders) -> Work:
     producer = CarelessProducer(kafka) if orders.careless else Producer(kafka)
     app = make_app(orders.group, kafka, [orders.source], producer)
 
-    async def relay(batches: AsyncIterator[Batch]) -> None:
-        async for batch in batches:
-            await answer(batch, orders, producer)
+    async def relay(polls: AsyncIterator[Poll]) -> None:
+        async for poll in polls:
+            for batch in poll.batches:
+                await answer(batch, orders, producer)
 
     batch_agent(app, orders.source, relay)
     return Work(apps=[app], tasks=[say_when_ready(app, orders.source)])

@@ -15,7 +15,7 @@ from typing import Any
 from faust.types import TP
 
 from coalmine.streams.apps import batch_agent, make_app
-from coalmine.streams.batches import Batch
+from coalmine.streams.batches import Batch, Poll
 from coalmine.streams.client import KafkaSettings
 from coalmine.streams.table_offsets import TableOffsets
 from coalmine.streams.worker import Work, run
@@ -48,12 +48,13 @@ class Sums:
         self.memory[partition] = dict(record or {"next": 0, "count": 0, "sum": 0})
         return record["next"] if record else None
 
-    async def work(self, batches: AsyncIterator[Batch]) -> None:
-        async for batch in batches:
-            self.fold(batch, batch.records if self.orders.trusting else await self.offsets.take(batch))
-            batch.ack()
-            await self.maybe_jump(batch)
-            await asyncio.sleep(self.orders.pause_ms / 1000)
+    async def work(self, polls: AsyncIterator[Poll]) -> None:
+        async for poll in polls:
+            for batch in poll.batches:
+                self.fold(batch, batch.records if self.orders.trusting else await self.offsets.take(batch))
+                batch.ack()
+                await self.maybe_jump(batch)
+                await asyncio.sleep(self.orders.pause_ms / 1000)
 
     def fold(self, batch: Batch, records: Sequence[Any]) -> None:
         if not records:

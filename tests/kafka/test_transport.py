@@ -109,7 +109,7 @@ def test_the_bookkeeping_of_faust_would_not_commit_batches(job: Job) -> None:
 
 
 def test_records_dropped_while_the_flow_was_stopped_come_back(job: Job) -> None:
-    send(job.orders.bootstrap, job.orders.source, 8_000)
+    send(job.orders.bootstrap, job.orders.source, 40_000)
 
     job.relay(stutter=True).ready()
     wait_for(job.group.done)
@@ -118,7 +118,7 @@ def test_records_dropped_while_the_flow_was_stopped_come_back(job: Job) -> None:
 
 
 def test_without_a_seek_to_the_beginning_dropped_records_of_a_fresh_partition_would_be_lost(job: Job) -> None:
-    send(job.orders.bootstrap, job.orders.source, 8_000)
+    send(job.orders.bootstrap, job.orders.source, 40_000)
 
     job.relay(stutter=True, without=["perform_seek"]).ready()
     wait_for(job.group.done)

@@ -52,7 +52,7 @@ def test_settings_reach_the_consumer() -> None:
 
 
 def test_an_agent_for_a_topic_that_comes_as_single_events_is_a_mistake() -> None:
-    async def body(batches: Any) -> None:
+    async def body(polls: Any) -> None:
         pass
 
     with pytest.raises(AssertionError, match="is not a hot topic"):

@@ -11,28 +11,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mode.utils.queues import FlowControlEvent
 
-from coalmine.streams.batches import Batch, Fetched, InProgress, batches
+from coalmine.streams.batches import Fetched, InProgress, Poll, polls
 from coalmine.streams.transport import waiting
 
 PLACE = TP("requests", 0)
 
 
 class Settled:
-    """Faust's side of batches: what was passed on to it."""
+    """Faust's side of polls with one batch each: what was passed on to it."""
 
     def __init__(self, count: int, places: tuple[TP, ...] = (PLACE,)) -> None:
         self.offsets: list[tuple[TP, int]] = []
         self.in_progress = InProgress()
-        self.batches = [self.batch(places[number % len(places)], number) for number in range(count)]
+        self.batches = [self.poll({places[number % len(places)]: number}).batches[0] for number in range(count)]
 
-    def batch(self, tp: TP, number: int) -> Batch:
-        fetched = Fetched([SimpleNamespace(offset=10 * number + step) for step in range(10)])
-        last = fetched.records[-1].offset
-        message = SimpleNamespace(value=fetched, tp=tp, settle=lambda consumer: self.offsets.append((tp, last)))
-        event: Any = SimpleNamespace(message=message, app=SimpleNamespace(consumer=None))
-        made = Batch(event, self.in_progress)
-        self.in_progress.take(made)
-        return made
+    def poll(self, numbers: dict[TP, int]) -> Poll:
+        """Take a poll of ten records for each place."""
+        return self.in_progress.take(Fetched({tp: records(number) for tp, number in numbers.items()}), self)
+
+    def ack(self, message: Any) -> None:
+        """Take what a consumer of Faust takes."""
+        self.offsets.append((message.tp, message.offset))
+
+
+def records(number: int) -> list[Any]:
+    return [SimpleNamespace(offset=10 * number + step) for step in range(10)]
 
 
 @given(st.permutations(range(6)))
@@ -66,11 +69,26 @@ def test_a_second_ack_does_nothing() -> None:
     assert settled.offsets == [(PLACE, 9)]
 
 
-def test_a_batch_knows_its_place_and_when_it_came() -> None:
-    (batch,) = Settled(1).batches
+def test_a_poll_has_the_records_of_all_its_partitions_and_knows_when_it_came() -> None:
+    other = TP("requests", 1)
+    poll = Settled(0).poll({PLACE: 0, other: 7})
 
-    assert (batch.tp, batch.first, batch.last, len(batch.records)) == (PLACE, 0, 9, 10)
-    assert time.monotonic() - batch.received < 10
+    assert [(batch.tp, batch.first, batch.last) for batch in poll.batches] == [(PLACE, 0, 9), (other, 70, 79)]
+    assert [record.offset for record in poll.records] == [*range(10), *range(70, 80)]
+    assert time.monotonic() - poll.received < 10
+
+
+def test_the_ack_of_a_poll_acks_every_partition_and_waits_for_none_before_it() -> None:
+    other = TP("requests", 1)
+    settled = Settled(1)
+    poll = settled.poll({PLACE: 1, other: 1})
+
+    poll.ack()
+    before = list(settled.offsets)
+    settled.batches[0].ack()
+
+    assert before == [(other, 19)]
+    assert settled.offsets == [(other, 19), (PLACE, 9), (PLACE, 19)]
 
 
 def test_draining_waits_for_open_batches_and_no_longer_than_it_may() -> None:
@@ -84,7 +102,7 @@ def test_draining_waits_for_open_batches_and_no_longer_than_it_may() -> None:
 
 
 class Waiting:
-    """A stream of batches of generation 1 whose consumer waits for room until `full` is cleared."""
+    """A stream of polls of generation 1 whose consumer waits for room until `full` is cleared."""
 
     def __init__(self) -> None:
         self.flow = FlowControlEvent(initially_suspended=False)
@@ -102,9 +120,7 @@ class Waiting:
             await asyncio.sleep(0)
 
     def arrive(self, first: int, generation: int) -> None:
-        message = SimpleNamespace(
-            value=Fetched([SimpleNamespace(offset=first)]), tp=PLACE, generation_id=generation, settle=lambda _: None
-        )
+        message = SimpleNamespace(value=Fetched({PLACE: records(first)}), generation_id=generation)
         self.queue.put_nowait(SimpleNamespace(message=message, app=self.app))
 
     def noack(self) -> "Waiting":
@@ -129,7 +145,7 @@ def test_a_batch_that_waits_for_room_while_its_partition_goes_is_left_to_whoever
         stream = Waiting()
         stream.full = True
         stream.arrive(0, generation=1)
-        taking = asyncio.ensure_future(anext(batches(stream)))
+        taking = asyncio.ensure_future(anext(polls(stream)))
         await asyncio.sleep(0)
         await stream.give_away()
         stream.full = False
