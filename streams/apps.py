@@ -5,7 +5,7 @@ event loop that run it, by `make_app`; `batch_agent` gives it work; `worker.run`
 """
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import faust
@@ -78,7 +78,7 @@ def make_app(
     app_id: str,
     kafka: KafkaSettings,
     hot_topics: Iterable[str],
-    producer: Producer | None = None,
+    producers: Sequence[Producer] = (),
     *,
     create_topics: bool = False,
     leader_wait_seconds: float = 0.0,
@@ -87,7 +87,7 @@ def make_app(
 ) -> Any:
     """Return a Faust app whose `hot_topics` come as batches; its consumer group is `app_id`.
 
-    `producer` is flushed before every commit; None for an app that produces only through Faust. `create_topics` lets
+    `producers` are flushed before every commit; none for an app that produces only through Faust. `create_topics` lets
     Faust create the changelogs of tables that are missing. `leader_wait_seconds` is for the embedded broker with
     several members in a group (0.2). `gather_ms` lets the broker collect records that long for a larger batch, for
     work that nobody waits for; `fetch.wait.max.ms` of the settings overrules it. `overrides` are settings of Faust,
@@ -106,7 +106,7 @@ def make_app(
     }
     app: Any = App(app_id, env={}, **settings)
     app.transport = BatchTransport(
-        client.brokers, app, hot_topics=frozenset(hot_topics), producer=producer,
+        client.brokers, app, hot_topics=frozenset(hot_topics), producers=producers,
         options=waits(client, leader_wait_seconds, gather_ms),
     )  # fmt: skip
     app.on_rebalance_complete.connect(hold_until_the_seek, weak=False)

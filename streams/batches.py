@@ -10,7 +10,7 @@ offsets be committed. An author writes
 
     batch_agent(app, "flights.requests", score)
 
-and gets: records of a partition in offset order, none taken while the producer's queue is full, offsets committed only
+and gets: records of a partition in offset order, none taken while a producer's queue is full, offsets committed only
 after the outputs produced before `ack` were confirmed by the broker. Several batches may be open at once and acked in
 any order, also from other tasks; a batch counts only when all batches of its partition before it were acked. A body
 that raises ends the process: nothing is skipped.
@@ -184,13 +184,12 @@ class InProgress:
 async def polls(stream: Any) -> AsyncIterator[Poll]:
     """Yield the polls of a Faust stream whose topic has a `BatchSchema`.
 
-    Before each it waits for room in the producer's queue; once the worker stops it yields no more.
+    Before each it waits for room in the queues of the producers; once the worker stops it yields no more.
     """
     transport = stream.app.transport
     in_progress: InProgress = transport.in_progress
-    producer = transport.producer
     async for event in stream.noack().events():
-        if producer is not None:
+        for producer in transport.producers:
             await producer.room()
         if in_progress.closed:
             await asyncio.Event().wait()

@@ -83,7 +83,7 @@ class JudgeAgent:
         self.end_offsets = EndOffsetReader(kafka)
         self.ends: dict[str, tuple[float, Mapping[int, int]]] = {}
         self.asking = ThreadPoolExecutor(1, thread_name_prefix="ends")
-        self.app = make_app(judge_app_id(topics.namespace), kafka, [topics.evidence], producer, **overrides)
+        self.app = make_app(judge_app_id(topics.namespace), kafka, [topics.evidence], [producer], **overrides)
         self.table = RecordTable(self.app, "judge")
         TableOffsets(self.app, topics.evidence, self.take_over)
         batch_agent(self.app, topics.evidence, self.gather)

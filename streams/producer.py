@@ -71,11 +71,14 @@ Headers = Sequence[tuple[str, bytes | str | None]]
 class Producer:
     """An idempotent producer of librdkafka, with `acks=all`, whose delivery errors stay.
 
-    Made once in a process and used from the thread of the event loop; `flush` may run in any thread.
+    Used from the thread of the event loop; `flush` may run in any thread. `linger_ms`: how long records that nobody
+    waits for gather for larger writes, whatever the settings say; a flush does not wait for it.
     """
 
-    def __init__(self, kafka: KafkaSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, linger_ms: float | None = None) -> None:
         properties: dict[str, Any] = {**DEFAULTS, **kafka.producer(), **FIXED}
+        if linger_ms is not None:
+            properties["linger.ms"] = linger_ms
         self._errors: list[str] = []
         self._failed = 0
         self._client = confluent_kafka.Producer({**properties, "on_delivery": self._on_delivery})

@@ -107,6 +107,8 @@ class Scorer:
     ----------
     plan
         The rollout file of this process: topics, key field and bootstrap stable are its word.
+    produce, produce_outcome
+        Take the records that somebody waits for, and the outcomes.
     group
         The consumer group, named in dead letters.
     secret
@@ -120,6 +122,7 @@ class Scorer:
         plan: Plan,
         shelf: Shelf,
         produce: Produce,
+        produce_outcome: Produce,
         guard: Guard,
         group: str,
         secret: bytes = b"",
@@ -129,6 +132,7 @@ class Scorer:
         self.plan = plan
         self.shelf = shelf
         self.produce = produce
+        self.produce_outcome = produce_outcome
         self.guard = guard
         self.group = group
         self.secret = secret
@@ -209,7 +213,7 @@ class Scorer:
         records = outcome_records(
             batch, work.routed, work.stable, canary, rescue, serving.versions, self.plan.name, serving.state.revision
         )
-        topic, produce = self.plan.topics.outcomes, self.produce
+        topic, produce = self.plan.topics.outcomes, self.produce_outcome
         for key, value, _ in records:
             produce(topic, value, key)
         work.polled.ack()

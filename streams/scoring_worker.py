@@ -41,6 +41,10 @@ log = logging.getLogger(__name__)
 
 decode_heartbeat = decoder(Heartbeat)
 
+OUTCOME_LINGER_MS = 50.0
+"""How long outcomes gather before they are written: nobody waits for one, and librdkafka writes each partition with a
+request of its own, so at once would cost the broker more requests than the predictions do."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringSettings:
@@ -81,6 +85,7 @@ class ScoringWorker:
         self.loop = asyncio.get_running_loop()
         self.name = worker_id("score")
         self.producer = Producer(settings.kafka)
+        self.outcomes = Producer(settings.kafka, OUTCOME_LINGER_MS)
         self.fold = ControlFold(decode_command, advance, listener=self.on_control)
         single = settings.single_control
         self.control = TopicFollower(settings.kafka, self.topics.control, self.fold.fold, single=single)
@@ -89,8 +94,9 @@ class ScoringWorker:
         group = score_group(settings.namespace, plan.name)
         self.guard = Guard(plan.name, self.name, self.control.silence, self.beat)
         self.scorer = Scorer(
-            plan, self.shelf, self.producer.produce, self.guard, group, settings.secret, same_partitions, self.on_fault
-        )
+            plan, self.shelf, self.producer.produce, self.outcomes.produce, self.guard, group, settings.secret,
+            same_partitions, self.on_fault,
+        )  # fmt: skip
         template = Heartbeat(
             worker=self.name, host=socket.gethostname(), version=__version__, role="score", time="", control_offset=0
         )
@@ -139,7 +145,7 @@ class ScoringWorker:
         """Return the Faust app whose agent scores."""
         settings = self.settings
         self.app = make_app(
-            self.scorer.group, settings.kafka, [self.plan.topics.requests], self.producer,
+            self.scorer.group, settings.kafka, [self.plan.topics.requests], [self.producer, self.outcomes],
             leader_wait_seconds=settings.leader_wait_seconds,
         )  # fmt: skip
         batch_agent(self.app, self.plan.topics.requests, self.score)

@@ -60,7 +60,7 @@ class TallyAgent:
         self.analysis = analysis
         self.tallies: dict[int, PartitionTally] = {}
         self.app = make_app(
-            tally_app_id(topics.namespace, plan.name), kafka, [self.topic], producer, gather_ms=GATHER_MS, **overrides
+            tally_app_id(topics.namespace, plan.name), kafka, [self.topic], [producer], gather_ms=GATHER_MS, **overrides
         )
         self.table = RecordTable(self.app, "tally")
         self.offsets = TableOffsets(self.app, self.topic, self.restore)

@@ -8,6 +8,7 @@ Commit of a batch: `Batch.ack` notes its last offset; the next tick flushes both
 noted offset + 1. The body of an agent works a partition in order, so nothing below that offset is open.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -185,12 +186,11 @@ class BatchProducer(driver.Producer):  # type: ignore[misc] # Faust is untyped h
     async def flush(self) -> None:
         """Wait until all outputs are confirmed; raise DeliveryError for ever once one was lost."""
         await super().flush()
-        if self.transport.producer is not None:
-            await self.transport.producer.flushed()
+        await asyncio.gather(*(producer.flushed() for producer in self.transport.producers))
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc] # Faust is untyped here
-    """The transport of one app: its hot topics, its producer and its open batches.
+    """The transport of one app: its hot topics, its producers and its open batches.
 
     `hot_topics` come as batches, all others (changelogs) as Faust's own messages. `seek_hooks` are those of tables.
     """
@@ -204,12 +204,12 @@ class BatchTransport(driver.Transport):  # type: ignore[misc] # Faust is untyped
         app: Any,
         *,
         hot_topics: frozenset[str],
-        producer: OutputProducer | None,
+        producers: Sequence[OutputProducer],
         options: TransportOptions,
     ) -> None:
         super().__init__([URL(f"kafka://{broker}") for broker in brokers], app, loop=None)
         self.hot_topics = hot_topics
-        self.producer = producer
+        self.producers = producers
         self.options = options
         self.in_progress = InProgress()
         self.seek_hooks: list[SeekHook] = []

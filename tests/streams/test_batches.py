@@ -108,10 +108,10 @@ class Waiting:
         self.flow = FlowControlEvent(initially_suspended=False)
         self.full = False
         self.in_progress = InProgress()
-        producer = SimpleNamespace(room=self.room)
+        producers = [SimpleNamespace(room=self.room)]
         self.app = SimpleNamespace(
             flow_control=self.flow, consumer_generation_id=1, consumer=None,
-            transport=SimpleNamespace(in_progress=self.in_progress, producer=producer),
+            transport=SimpleNamespace(in_progress=self.in_progress, producers=producers),
         )  # fmt: skip
         self.queue: asyncio.Queue[Any] = asyncio.Queue()
 

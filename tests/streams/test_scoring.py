@@ -66,7 +66,7 @@ class Stage:
             canary: Model = Scripted(stable.manifest, predict)
             self.shelf.models[place(CANARY)] = canary
         self.guard = Guard("r", "me", lambda: self.age, self.trip)
-        self.scorer = Scorer(PLAN, self.shelf, self.produce, self.guard, "group", on_fault=self.fault)
+        self.scorer = Scorer(PLAN, self.shelf, self.produce, self.produce, self.guard, "group", on_fault=self.fault)
         self.scorer.follow(state)
 
     def produce(self, topic: str, value: bytes | None, key: bytes | None, *_: object, **__: object) -> None:
