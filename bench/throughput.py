@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its report; return 1 when a bar is missed."""
     parser = argparse.ArgumentParser(prog="bench.throughput", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--events", type=int, default=300_000, help="backlog of the batch runners")
+    parser.add_argument("--events", type=int, default=1_000_000, help="backlog of the batch runners")
     parser.add_argument("--faust-events", type=int, default=15_000, help="backlog of plain Faust")
     options = parser.parse_args(arguments)
     with site() as kafka:

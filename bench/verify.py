@@ -48,7 +48,7 @@ def null_rates() -> bool:
 
 
 PROOFS: dict[str, Proof] = {
-    "throughput": on_kafka("throughput", lambda kafka: throughput(kafka, 5, 300_000, 15_000)),
+    "throughput": on_kafka("throughput", lambda kafka: throughput(kafka, 5, 1_000_000, 15_000)),
     "latency": on_kafka("latency", lambda kafka: latency(kafka, 3, 20.0)),
     "kill-scorer": on_kafka("kill-scorer", kill_scorer),
     "stop-scorer": on_kafka("stop-scorer", stop_scorer),

@@ -53,7 +53,7 @@ SETTINGS: Mapping[str, Any] = {
     # A kill repeats at most rate x this.
     "broker_commit_interval": 0.5,
     # Polls, not records. What waits here is thrown away at a rebalance.
-    "stream_buffer_maxsize": 4,
+    "stream_buffer_maxsize": 2,
     # Our own waiting for open batches has a limit; Faust's has none.
     "stream_wait_empty": False,
     # The default restarts the agent and loses the batch; here a fault ends the process.
