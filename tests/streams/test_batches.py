@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mode.utils.queues import FlowControlEvent
 
 from coalmine.streams.batches import Fetched, InProgress, Poll, polls
-from coalmine.streams.transport import waiting
+from coalmine.streams.transport import BatchConsumer, waiting
 
 PLACE = TP("requests", 0)
 
@@ -76,6 +76,16 @@ def test_a_poll_has_the_records_of_all_its_partitions_and_knows_when_it_came() -
     assert [(batch.tp, batch.first, batch.last) for batch in poll.batches] == [(PLACE, 0, 9), (other, 70, 79)]
     assert [record.offset for record in poll.records] == [*range(10), *range(70, 80)]
     assert time.monotonic() - poll.received < 10
+
+
+def test_what_one_poll_brought_of_a_hot_topic_is_one_event() -> None:
+    other, cold = TP("requests", 3), TP("evidence", 0)
+    polled = {PLACE: ["a"], other: ["b", "c"], cold: ["d"], TP("requests", 2): []}
+    consumer: Any = SimpleNamespace(hot=frozenset({"requests"}))
+
+    (fetched,) = BatchConsumer._gathered(consumer, polled)[PLACE]
+
+    assert fetched.parts == {PLACE: ["a"], other: ["b", "c"]}
 
 
 def test_the_ack_of_a_poll_acks_every_partition_and_waits_for_none_before_it() -> None:

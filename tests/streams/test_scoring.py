@@ -56,6 +56,7 @@ class Stage:
 
     def __init__(self, root: Path, predict: Predict | None, state: State = RAMP) -> None:
         self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.places: dict[str, int] = {}
         self.acked: list[int] = []
         self.age = 0.0
         self.trips = 0
@@ -69,8 +70,12 @@ class Stage:
         self.scorer = Scorer(PLAN, self.shelf, self.produce, self.produce, self.guard, "group", on_fault=self.fault)
         self.scorer.follow(state)
 
-    def produce(self, topic: str, value: bytes | None, key: bytes | None, *_: object, **__: object) -> None:
+    def produce(
+        self, topic: str, value: bytes | None, key: bytes | None, partition: int = -1, headers: object = None
+    ) -> None:
         self.sent.append((topic, msgspec.json.decode(value or b"null")))
+        if topic.endswith("predictions"):
+            self.places[self.sent[-1][1]["id"]] = partition
 
     def trip(self) -> None:
         self.trips += 1
@@ -116,6 +121,25 @@ def test_each_variant_answers_its_rows_and_all_rows_have_outcomes(root: Path) ->
     answers = {(p["variant"], p["prediction"] / int(p["id"][1:])) for p in stage.of("r.predictions")}
     assert answers == {("stable", 2.0), ("canary", 3.0)}
     assert sorted(int(o["id"][1:]) for o in stage.of("r.outcomes")) == list(range(1, 21))
+
+
+def test_a_poll_of_several_partitions_is_one_call_and_each_answer_goes_where_its_request_was(root: Path) -> None:
+    calls: list[int] = []
+
+    def counted(rows: Sequence[Row]) -> NDArray[np.float64]:
+        calls.append(len(rows))
+        return tripled(rows)
+
+    stage = Stage(root, counted)
+    poll = stage.poll()
+    for record in poll.records[10:]:
+        record.partition = 3
+    poll.records.append(Record(b'{"id":"bad"}', partition=7))
+    asyncio.run(stage.play(poll))
+
+    assert len(calls) == 1
+    assert stage.places == {f"i{n}": 2 if n <= 10 else 3 for n in range(1, 21)} | {"bad": 7}
+    assert {o["src"] for o in stage.of("r.outcomes") if o["id"] == "i11"} == {"r.requests/3@11"}
 
 
 def test_stables_predictions_leave_before_the_canary_has_answered(root: Path) -> None:
