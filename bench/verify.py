@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 
 from .broker_away import broker_away
+from .commands import commands
 from .demo_runs import demo_runs
 from .evidence import Report
 from .faults import kill_scorer, rebalance, stop_scorer
@@ -50,6 +51,7 @@ def null_rates() -> bool:
 PROOFS: dict[str, Proof] = {
     "throughput": on_kafka("throughput", lambda kafka: throughput(kafka, 5, 1_000_000, 15_000)),
     "latency": on_kafka("latency", lambda kafka: latency(kafka, 3, 20.0)),
+    "commands": on_kafka("commands", commands),
     "kill-scorer": on_kafka("kill-scorer", kill_scorer),
     "stop-scorer": on_kafka("stop-scorer", stop_scorer),
     "rebalance": on_kafka("rebalance", rebalance),
@@ -64,7 +66,7 @@ PROOFS: dict[str, Proof] = {
 
 GROUPS = {
     "bench": ("throughput", "latency"),
-    "faults": ("kill-scorer", "stop-scorer", "rebalance", "kill-analyzer", "broker-away", "poison"),
+    "faults": ("commands", "kill-scorer", "stop-scorer", "rebalance", "kill-analyzer", "broker-away", "poison"),
     "null": ("null-live", "null-rates"),
 }
 """Names for several proofs."""
