@@ -15,12 +15,13 @@ PATIENCE = 30.0
 """Seconds without an answer after which a broker counts as gone."""
 
 
-NEW_TOPIC = (
+NEW_LEADER = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.NOT_LEADER_FOR_PARTITION,
 )
-"""What a broker says of a topic in its first moments."""
+"""What a broker says of a topic in its first moments, and after it was away."""
 
 
 class Log:
@@ -98,8 +99,8 @@ class Log:
 
 
 def is_passing(error: Exception) -> bool:
-    """Tell whether an error is that of a topic so new that not every client knows its leaders."""
-    return isinstance(error, KeyError) or error.args[0].code() in NEW_TOPIC
+    """Tell whether an error is that of a topic whose leaders are so new that not every client knows them."""
+    return isinstance(error, KeyError) or error.args[0].code() in NEW_LEADER
 
 
 def reader(bootstrap: str) -> Consumer:

@@ -155,8 +155,13 @@ class PartitionReader:
         self.close()
 
 
-LEADERLESS = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
-"""Errors of a partition that is just being created or moved."""
+LEADERLESS = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+}
+"""Errors of a partition that is just being created or moved, or whose new leader not every client knows yet."""
 
 
 def watermarks(consumer: Any, place: TopicPartition, timeout: float) -> tuple[int, int]:
