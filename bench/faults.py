@@ -29,7 +29,7 @@ OPEN = 2 * 2_000
 """Requests in the two polls that may be open at once: one waits for its canary, the next is being answered."""
 
 PACE = 3.0
-"""Seconds between a join and a leave."""
+"""Seconds between the join of a worker and its leave."""
 
 STEADY = "  - {weight: 10%, hold: 24h, samples: 100}"
 """A rollout that stays in its first step."""
@@ -93,9 +93,10 @@ def stop_scorer(kafka: Site, stops: int = 10) -> Report:
 
 
 def rebalance(kafka: Site, seconds: float = 60.0) -> Report:
-    """Let a third worker join and leave every 3 s."""
-    report = Report("rebalance", f"Two scoring workers under {RATE}/s; a third joins and leaves (SIGTERM) every 3 s "
-                    f"for {seconds:.0f} s; it may take longer to join where it needs longer to start.")  # fmt: skip
+    """Let more workers join and leave, one after the other."""
+    report = Report("rebalance", f"Two scoring workers under {RATE}/s. For {seconds:.0f} s others join, each as soon "
+                    f"as it has started, and leave (SIGTERM) {PACE:.0f} s later; the next one starts "
+                    "meanwhile.")  # fmt: skip
     with scene(kafka, STEADY) as live:
         begin(live)
         live.installation.await_ready(live.add_scorer())
@@ -119,16 +120,18 @@ def rebalance(kafka: Site, seconds: float = 60.0) -> Report:
 
 
 def joins_and_leaves(live: Scene, until: float) -> Iterator[int]:
-    """Let a worker join and leave until `time.time()` is `until`; yield the exit code of each."""
-    while time.time() < until:
-        came = time.time()
-        worker = live.add_scorer()
-        wait_for(lambda w=worker: "ready: " in w.tail(), 30, "a join", live.alive())  # type: ignore[misc]
-        time.sleep(max(0.0, came + PACE - time.time()))
-        went = time.time()
-        live.scorers.remove(worker)
-        yield worker.stop()
-        time.sleep(max(0.0, went + PACE - time.time()))
+    """Let worker after worker join and leave until `time.time()` is `until`; yield the exit code of each."""
+    coming = live.add_scorer()
+    is_last = False
+    while not is_last:
+        here = coming
+        wait_for(lambda w=here: "ready: " in w.tail(), 30, "a join", live.alive())  # type: ignore[misc]
+        is_last = time.time() + PACE >= until
+        if not is_last:
+            coming = live.add_scorer()
+        time.sleep(PACE)
+        live.scorers.remove(here)
+        yield here.stop()
 
 
 def begin(live: Scene) -> None:
