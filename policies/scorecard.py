@@ -249,7 +249,7 @@ def counted(a: Mapping[K, int], b: Mapping[K, int], sign: int) -> dict[K, int]:
 
 def smallest_keys(keys: frozenset[int] | set[int], bound: int) -> tuple[frozenset[int], int]:
     """Return the `KEY_CAP` smallest of the hashes below `bound`, and the bound below which they are all."""
-    known = frozenset(key for key in keys if key < bound)
+    known = frozenset(keys) if bound == ALL_KEYS else frozenset(key for key in keys if key < bound)
     if len(known) <= KEY_CAP:
         return known, bound
     kept = sorted(known)[:KEY_CAP]
