@@ -191,7 +191,8 @@ class RolloutJudge:
         if is_frozen(state, wall_ms):
             self.waiting_for = "a freeze is on"
             return None
-        reason = f"all {workers} workers have the canary loaded; stable's numbers come from {frozen.rows:,} rows"
+        ready = f"all {workers} workers have" if workers != 1 else "the one worker has"
+        reason = f"{ready} the canary loaded; stable's numbers come from {frozen.rows:,} rows"
         first = Advance(rollout=state.rollout, step=1, frozen=frozen)
         return self.ask(first, state, command_id(state, "advance"), reason, wall_ms)
 
