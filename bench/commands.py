@@ -10,7 +10,7 @@ import numpy as np
 from coalmine.policies import SetWeight
 
 from .evidence import Report
-from .faults import STEADY, catch_up, told
+from .faults import STEADY, catch_up, finish, told
 from .measure import wait_for
 from .rig import Site
 from .scene import Scene, scene
@@ -43,12 +43,8 @@ def commands(kafka: Site, count: int = 100) -> Report:
         catch_up(live)
         before = live.installation.state().revision
         set_weights(live, count, before)
-        live.end_load()
-        live.settle()
-        if any(codes := live.close()):
-            raise RuntimeError(f"workers ended with {codes}")
+        verdict = finish(live).verdict
         delays = delays_ms(live, before, count)
-        verdict = live.collect().verdict
     p50, p99, highest = np.percentile(delays, [50, 99, 100]).tolist()
     report.figure("requests", f"{verdict.requests:,}")
     report.figure("last prediction under the old weight, median", f"{p50:.0f} ms")
