@@ -48,8 +48,11 @@ from .readiness import HEARTBEAT_LIFE_MS, ModelStatus, NeverReady, Readiness, Re
 from .replay import RecordedLook, recorded_cut, replay
 from .rollout import TRANSITIONS, Transition, advance
 from .routing import Assignment, Cohort, Column, Router, key_hash
-from .scorecard import KEY_BUCKETS, Moments, Sums, duration_quantile
+from .scorecard import Sums
 from .state import Applied, At, Effect, Epoch, Phase, Refusal, State, initial
+from .stats.durations import duration_quantile
+from .stats.losses import KEY_BUCKETS, Losses
+from .stats.moments import Moments
 from .tally import CallRow, OutcomeRow, Tally
 
 __all__ = [
@@ -86,6 +89,7 @@ __all__ = [
     "Freeze",
     "FrozenNumbers",
     "Judgement",
+    "Losses",
     "Memory",
     "Metric",
     "ModelRef",

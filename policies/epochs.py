@@ -48,15 +48,21 @@ def known(sums: Ledger, epochs: Sequence[Epoch]) -> dict[int, dict[str, Sums]]:
 def increments(last: Ledger, sums: Ledger) -> dict[int, dict[str, Sums]]:
     """Return what changed since `last`, by revision and variant; decided on evidence only.
 
-    Whatever happens, happens to a row or a call: with both counts as before nothing else has changed.
+    Whatever happens, happens to a row, a call or a loss that is counted: with all counts as before nothing else has
+    changed.
     """
     changed: dict[int, dict[str, Sums]] = {}
     for revision, variants in sums.items():
         for variant, value in variants.items():
             before = last.get(revision, {}).get(variant, NOTHING)
-            if (value.rows, value.calls) != (before.rows, before.calls):
+            if counts(value) != counts(before):
                 changed.setdefault(revision, {})[variant] = value.evidence() - before
     return changed
+
+
+def counts(sums: Sums) -> tuple[int, ...]:
+    """Return how many rows, calls and losses there are."""
+    return sums.rows, sums.calls, *(losses.n for losses in sums.losses.values())
 
 
 def by_epoch(sums: Ledger, epochs: Sequence[Epoch]) -> tuple[EpochSums, ...]:

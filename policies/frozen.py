@@ -1,7 +1,8 @@
 """The numbers that are taken from stable's own history before step 1 and never change in the attempt."""
 
 from .plan import FrozenNumbers, Metric, Plan
-from .scorecard import DURATION_UPPER_MS, Sums, duration_quantile
+from .scorecard import Sums
+from .stats.durations import DURATION_UPPER_MS, duration_quantile
 
 __all__ = ["LEAST_CALLS", "LEAST_ROWS", "frozen_numbers"]
 

@@ -7,19 +7,18 @@ floating point. Knows nothing of topics, revisions or plans.
 
 import base64
 import math
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import add, sub
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["KEY_BUCKETS", "KEY_CAP", "Moments", "Sums", "duration_bucket", "duration_quantile", "duration_upper_ms"]
+from .stats.durations import count_above
+from .stats.losses import Losses, no_buckets
+from .stats.moments import Moments
 
-KEY_BUCKETS = 64
-"""Groups of keys, by a hash of their own, between which the variance of keyed traffic is measured."""
+__all__ = ["KEY_CAP", "Sums", "smallest_keys"]
 
 KEY_CAP = 2_048
 """Erring keys remembered per sums: 22 kB in base64, so that two variants stay below 64 kB a record."""
@@ -27,78 +26,7 @@ KEY_CAP = 2_048
 ALL_KEYS = 1 << 64
 """The bound of a set of key hashes from which none was dropped: above every hash."""
 
-DURATION_GAMMA = 1.02
-"""Ratio of neighbouring edges of the duration buckets: a duration is known to 1 % either way."""
-
-DURATION_FLOOR_MS = 0.001
-"""Upper edge of the first duration bucket; no call is faster."""
-
-DURATION_EDGES = DURATION_FLOOR_MS * np.power(DURATION_GAMMA, np.arange(1_047, dtype=np.float64))
-"""Upper edges in ms, 1 us to 990 s; what is longer falls into one last bucket."""
-
-
-DURATION_UPPER_MS = tuple(DURATION_EDGES.tolist())
-"""The same edges, for single durations."""
-
-
-def duration_bucket(ms: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the bucket of each duration: bucket i holds edge[i-1] < ms <= edge[i].
-
-    A search in a table and no logarithm: the answer is the same on every machine and for every batch.
-    """
-    return np.searchsorted(DURATION_EDGES, ms, side="left").astype(np.int64)
-
-
-def duration_upper_ms(bucket: int) -> float:
-    """Return the upper edge of a bucket in ms, infinite for the last one."""
-    return float(DURATION_EDGES[bucket]) if bucket < len(DURATION_EDGES) else math.inf
-
-
-def duration_quantile(counts: Mapping[int, int], q: float) -> float:
-    """Return the q-quantile in ms (upper edge of its bucket, 2 % too high at most); nan without durations.
-
-    >>> duration_quantile({0: 99, 347: 1}, 0.5)
-    0.001
-    """
-    need = q * sum(counts.values())
-    seen = 0
-    for bucket in sorted(counts):
-        seen += counts[bucket]
-        if seen >= need:
-            return duration_upper_ms(bucket)
-    return math.nan
-
-
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """Count, mean and sum of squared deviations of predictions, merged by Chan, Golub & LeVeque (1979), eq. 1.5."""
-
-    n: int = 0
-    mean: float = 0.0
-    m2: float = 0.0
-
-    def __add__(self, other: "Moments") -> "Moments":
-        if not other.n or not self.n:
-            return self if self.n else other
-        n = self.n + other.n
-        gap = other.mean - self.mean
-        return Moments(n, self.mean + gap * other.n / n, self.m2 + other.m2 + gap * gap * self.n * other.n / n)
-
-    def __sub__(self, other: "Moments") -> "Moments":
-        n = self.n - other.n
-        if n <= 0 or not other.n:
-            return self if not other.n else Moments()
-        mean = (self.n * self.mean - other.n * other.mean) / n
-        gap = other.mean - mean
-        return Moments(n, mean, max(0.0, self.m2 - other.m2 - gap * gap * n * other.n / self.n))
-
-
 K = TypeVar("K", str, int)
-
-
-def no_buckets() -> tuple[int, ...]:
-    """Return the counts per key bucket of no rows."""
-    return (0,) * KEY_BUCKETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +39,7 @@ class Sums:
       call, which the call counts, not they;
     - `calls`; `call_faults`: calls that failed whole, by code; `call_ms`: calls per duration bucket;
     - `bucket_rows`, `bucket_faults`: rows and row faults per key bucket, 64 each;
+    - `losses`: what checks on labels, fields and segments sum up, by the name of their measure;
     - `fault_keys`: hashes of the keys with a row fault, the `KEY_CAP` smallest; it is complete below `key_bound`
       (exclusive). A bottom-k sketch (Cohen & Kaplan, 2007), so merging keeps it exact.
 
@@ -131,6 +60,7 @@ class Sums:
     bucket_faults: tuple[int, ...] = field(default_factory=no_buckets)
     fault_keys: frozenset[int] = frozenset()
     key_bound: int = ALL_KEYS
+    losses: Mapping[str, Losses] = field(default_factory=dict)
     other_rows: Mapping[str, int] = field(default_factory=dict)
     row_ms: Mapping[int, int] = field(default_factory=dict)
     predictions: Moments = field(default_factory=Moments)
@@ -154,16 +84,13 @@ class Sums:
     def goes_back(self) -> bool:
         """Whether a count is below zero: as a difference, the later sums have lost something."""
         counts = (self.rows, self.calls, self.call_fault_rows, *self.bucket_rows, *self.bucket_faults,
-                  *self.row_faults.values(), *self.call_faults.values(), *self.call_ms.values())  # fmt: skip
+                  *self.row_faults.values(), *self.call_faults.values(), *self.call_ms.values(),
+                  *(losses.n for losses in self.losses.values()))  # fmt: skip
         return min(counts) < 0
 
     def calls_slower_than(self, ms: float) -> int:
-        """Return the calls above the bucket of `ms`: slower than `ms`, or than up to 2 % more.
-
-        The same edge for every variant, so a comparison is exact for that edge.
-        """
-        edge = bisect_left(DURATION_UPPER_MS, ms)
-        return sum(count for bucket, count in self.call_ms.items() if bucket > edge)
+        """Return the calls above the bucket of `ms`: slower than `ms`, or than up to 2 % more."""
+        return count_above(self.call_ms, ms)
 
     def evidence(self) -> "Sums":
         """Return the sums without what is only shown."""
@@ -171,6 +98,7 @@ class Sums:
             rows=self.rows, row_faults=self.row_faults, call_fault_rows=self.call_fault_rows, calls=self.calls,
             call_faults=self.call_faults, call_ms=self.call_ms, bucket_rows=self.bucket_rows,
             bucket_faults=self.bucket_faults, fault_keys=self.fault_keys, key_bound=self.key_bound,
+            losses=self.losses,
         )  # fmt: skip
 
     def __add__(self, other: "Sums") -> "Sums":
@@ -193,6 +121,7 @@ class Sums:
             "bucket_faults": list(self.bucket_faults) if any(self.bucket_faults) else [],
             "fault_keys": packed(self.fault_keys),
             "key_bound": f"{self.key_bound:x}" if self.key_bound != ALL_KEYS else "",
+            "losses": {name: losses.to_json() for name, losses in self.losses.items()},
             "other_rows": dict(self.other_rows), "row_ms": flat(self.row_ms),
             "predictions": [self.predictions.n, self.predictions.mean, self.predictions.m2]
             if self.predictions.n else [],
@@ -213,6 +142,7 @@ class Sums:
             bucket_faults=tuple(value.get("bucket_faults", no_buckets())),
             fault_keys=unpacked(value.get("fault_keys", "")),
             key_bound=int(value["key_bound"], 16) if "key_bound" in value else ALL_KEYS,
+            losses={name: Losses.from_json(losses) for name, losses in value.get("losses", {}).items()},
             other_rows=value.get("other_rows", {}),
             row_ms=paired(value.get("row_ms", [])),
             predictions=Moments(*value.get("predictions", ())),
@@ -233,6 +163,7 @@ def combine(a: Sums, b: Sums, sign: int, keys: frozenset[int], bound: int, predi
         bucket_faults=tuple(map(step, a.bucket_faults, b.bucket_faults)),
         fault_keys=keys,
         key_bound=bound,
+        losses=merged(a.losses, b.losses, sign),
         other_rows=counted(a.other_rows, b.other_rows, sign),
         row_ms=counted(a.row_ms, b.row_ms, sign),
         predictions=predictions,
@@ -245,6 +176,16 @@ def counted(a: Mapping[K, int], b: Mapping[K, int], sign: int) -> dict[K, int]:
         return {}
     total = {name: a.get(name, 0) + sign * b.get(name, 0) for name in {**a, **b}}
     return {name: count for name, count in total.items() if count}
+
+
+def merged(a: Mapping[str, Losses], b: Mapping[str, Losses], sign: int) -> dict[str, Losses]:
+    """Return a + sign * b per name, without those of no units."""
+    if not a and not b:
+        return {}
+    nothing = Losses()
+    step = add if sign > 0 else sub
+    total = {name: step(a.get(name, nothing), b.get(name, nothing)) for name in {**a, **b}}
+    return {name: losses for name, losses in total.items() if losses.n}
 
 
 def smallest_keys(keys: frozenset[int] | set[int], bound: int) -> tuple[frozenset[int], int]:

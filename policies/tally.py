@@ -13,14 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .plan import Variant
-from .scorecard import (
-    DURATION_EDGES,
-    KEY_BUCKETS,
-    Moments,
-    Sums,
-    duration_bucket,
-    smallest_keys,
-)
+from .scorecard import Sums, smallest_keys
+from .stats.durations import DURATION_EDGES, duration_bucket
+from .stats.losses import KEY_BUCKETS
+from .stats.moments import Moments
 
 __all__ = ["CallRow", "OutcomeRow", "Tally"]
 

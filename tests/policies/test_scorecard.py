@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coalmine.policies import KEY_BUCKETS, Moments, Sums, Tally, duration_quantile, scorecard
-from coalmine.policies.scorecard import DURATION_EDGES, duration_bucket, duration_upper_ms, smallest_keys
+from coalmine.policies import KEY_BUCKETS, Losses, Moments, Sums, Tally, duration_quantile, scorecard
+from coalmine.policies.scorecard import smallest_keys
+from coalmine.policies.stats.durations import DURATION_EDGES, duration_bucket, duration_upper_ms
 from coalmine.streams.messages import Call, Outcome
 
 SMALL_CAP = 3
@@ -23,6 +24,12 @@ COUNTS = st.dictionaries(st.sampled_from(["model_error", "bad_output"]), st.inte
 DURATIONS = st.dictionaries(st.integers(0, len(DURATION_EDGES)), st.integers(1, 50), max_size=6)
 BUCKETS = st.lists(st.integers(0, 9), min_size=KEY_BUCKETS, max_size=KEY_BUCKETS).map(tuple)
 NUMBERS = st.lists(st.floats(-1e3, 1e3), max_size=4)
+LOSSES = st.dictionaries(
+    st.sampled_from(["brier", "by-carrier/MQ"]),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, KEY_BUCKETS - 1)), min_size=1, max_size=5).map(
+        lambda rows: Losses.of(*zip(*rows, strict=True))
+    ),
+)
 
 
 @st.composite
@@ -33,7 +40,7 @@ def sums(draw: st.DrawFn) -> Sums:
         rows=draw(st.integers(0, 99)), row_faults=draw(COUNTS), call_fault_rows=draw(st.integers(0, 9)),
         calls=draw(st.integers(0, 99)), call_faults=draw(COUNTS), call_ms=draw(DURATIONS),
         bucket_rows=draw(BUCKETS), bucket_faults=draw(BUCKETS), fault_keys=keys, key_bound=bound,
-        other_rows=draw(COUNTS), row_ms=draw(DURATIONS),
+        losses=draw(LOSSES), other_rows=draw(COUNTS), row_ms=draw(DURATIONS),
         predictions=Moments(len(values), float(values.mean()), float(values.var() * len(values)))
         if len(values) else Moments(),
     )  # fmt: skip
@@ -54,7 +61,8 @@ def test_every_field_takes_part_in_the_sum() -> None:
     one = Sums(
         rows=1, row_faults={"a": 1}, call_fault_rows=1, calls=1, call_faults={"a": 1}, call_ms={1: 1},
         bucket_rows=(1,) * 64, bucket_faults=(1,) * 64, fault_keys=frozenset({1}), key_bound=10,
-        other_rows={"pinned": 1}, row_ms={1: 1}, predictions=Moments(1, 2.0, 0.0),
+        losses={"brier": Losses.of([0.5], [1])}, other_rows={"pinned": 1}, row_ms={1: 1},
+        predictions=Moments(1, 2.0, 0.0),
     )  # fmt: skip
     empty, two = Sums(), one + replace(one, fault_keys=frozenset({2}), key_bound=9)
 
