@@ -10,9 +10,10 @@ Theorem 4). With y = phi / C for "delta <= bound", y = -phi / C for "delta >= bo
 
     ln E(f) = sum over looks of (f / C) * gain - (-ln(1-f) - f) V / C^2,   gain = +-(S - bound n),
 
-S and V the sums of phi and phi^2. A mixture over f needs no knowledge of the variance; f may be chosen from the past,
-so it follows the ramp. Assumes nothing of the distribution, the drift or the size of a look. Guarantee: P(E ever
-reaches 1/alpha) <= alpha under the null (Ville, 1939).
+S and V the sums of phi and phi^2, which follow from the number, the total and the squares of the losses of each arm.
+A mixture over f needs no knowledge of the variance: a guess from the past only aims it, so it follows the ramp.
+Assumes nothing of the distribution, the drift or the size of a look. Guarantee: P(E ever reaches 1/alpha) <= alpha
+under the null (Ville, 1939).
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,9 +22,9 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .mixture import bell_weights, log_sum_exp
+from .mixture import Floats, bell_weights
+from .restarts import Restarts
 
 __all__ = ["Arms", "Bernstein", "Null"]
 
@@ -47,62 +48,77 @@ class Null(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """Units and events (losses 0 or 1) of both arms in one epoch of one look.
+    """The losses (0..1) of both arms in one epoch of one look: their number, their sum and the sum of their squares.
 
     `share` is the canary's share of the units: the designed one under random routing, else the observed one.
     """
 
     share: float
     canary_n: int
-    canary_events: int
+    canary_total: float
+    canary_squares: float
     stable_n: int
-    stable_events: int
+    stable_total: float
+    stable_squares: float
+
+    @classmethod
+    def of_events(cls, share: float, canary_n: int, canary_events: int, stable_n: int, stable_events: int) -> "Arms":
+        """Return the arms of losses that are 0 or 1, `events` of them 1."""
+        x, y = float(canary_events), float(stable_events)
+        return cls(share, canary_n, x, x, stable_n, y, y)
 
     def sums(self, centre: float) -> tuple[float, float]:
         """Return S and V, the sums of phi and phi^2 around `centre`."""
         w, v = self.share, 1.0 - self.share
-        signed = (self.canary_events - centre * self.canary_n) / w
-        signed -= (self.stable_events - centre * self.stable_n) / v
-        square = squares(self.canary_n, self.canary_events, centre) / w**2
-        return signed, square + squares(self.stable_n, self.stable_events, centre) / v**2
+        signed = (self.canary_total - centre * self.canary_n) / w
+        signed -= (self.stable_total - centre * self.stable_n) / v
+        square = squares_around(centre, self.canary_n, self.canary_total, self.canary_squares) / w**2
+        square += squares_around(centre, self.stable_n, self.stable_total, self.stable_squares) / v**2
+        return signed, square
 
 
-def squares(n: int, events: int, centre: float) -> float:
-    """Return the sum of (x - centre)^2 over n losses of which `events` are 1."""
-    return events * (1.0 - centre) ** 2 + (n - events) * centre**2
+def squares_around(centre: float, n: int, total: float, squares: float) -> float:
+    """Return the sum of (x - centre)^2 over losses; with losses in 0..1 too little cancels to matter."""
+    return max(squares - 2.0 * centre * total + n * centre * centre, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bernstein:
     """The state of the tests of one null at several bounds: a value, made anew by every look.
 
-    `effects` are the distances between the truth hoped for and the bound, one a bound. `log_e` has a row for each
-    bound and a column for each multiple of the best bet.
+    `effects` are the distances between the truth hoped for and the bound, one a bound. `restarts` has for each start
+    so far a row for each bound, with a column for each multiple of the best bet.
     """
 
     null: Null
     bounds: tuple[float, ...]
     effects: tuple[float, ...]
-    log_e: NDArray[np.float64]
+    restarts: Restarts
 
     @classmethod
-    def start(cls, null: Null, bounds: tuple[float, ...], effects: tuple[float, ...]) -> "Bernstein":
-        """Return the tests before any look."""
-        return cls(null, bounds, effects, np.zeros((len(bounds), len(MULTIPLES))))
+    def start(
+        cls, null: Null, bounds: tuple[float, ...], effects: tuple[float, ...], spacing: int | None = None
+    ) -> "Bernstein":
+        """Return the tests before any look.
 
-    def update(self, arms: Iterable[Arms], centre: float) -> "Bernstein":
+        `spacing` is the number of looks between two starts, for a rollback that must find late regressions; None:
+        one start alone, for a promotion, which has to rest on the whole attempt.
+        """
+        return cls(null, bounds, effects, Restarts.start((len(bounds), len(MULTIPLES)), spacing))
+
+    def update(self, arms: Iterable[Arms], centre: float, variance: float) -> "Bernstein":
         """Return the tests after one more look.
 
-        `centre` (above 0, below 1) must come from earlier looks. Epochs whose share is 0 or 1 compare nothing and
-        are skipped.
+        `centre` (0..1) and `variance` (above 0, of a single loss; of events centre (1 - centre)) are guesses that
+        must come from earlier looks. Epochs whose share is 0 or 1 compare nothing and are skipped.
         """
-        log_e = self.log_e
+        gain = np.zeros((len(self.bounds), len(MULTIPLES)))
         for epoch in arms:
             if 0.0 < epoch.share < 1.0:
-                log_e = log_e + self._gain(epoch, centre)
-        return Bernstein(self.null, self.bounds, self.effects, log_e)
+                gain += self._gain(epoch, centre, variance)
+        return Bernstein(self.null, self.bounds, self.effects, self.restarts.update(gain))
 
-    def _gain(self, arms: Arms, centre: float) -> NDArray[np.float64]:
+    def _gain(self, arms: Arms, centre: float, variance: float) -> Floats:
         w, v = arms.share, 1.0 - arms.share
         signed, square = arms.sums(centre)
         n = arms.canary_n + arms.stable_n
@@ -111,8 +127,7 @@ class Bernstein:
             gain, cap = signed - bounds * n, max(centre / w, (1.0 - centre) / v)
         else:
             gain, cap = bounds * n - signed, max((1.0 - centre) / w, centre / v)
-        variance = centre * (1.0 - centre) * (1.0 / w + 1.0 / v)
-        best = cap * np.array(self.effects)[:, None] / variance
+        best = cap * np.array(self.effects)[:, None] / (variance * (1.0 / w + 1.0 / v))
         bets = np.minimum(np.maximum(best * MULTIPLES, BET_LOWEST), BET_HIGHEST)
         return np.asarray(bets / cap * gain - (-np.log1p(-bets) - bets) * square / cap**2)
 
@@ -120,11 +135,11 @@ class Bernstein:
         """Return ln E now for one of the bounds.
 
         >>> test = Bernstein.start(Null.WORSE, (0.005,), (0.005,))
-        >>> without_an_error = Arms(share=0.1, canary_n=1000, canary_events=0, stable_n=9000, stable_events=0)
-        >>> round(test.update([without_an_error], centre=1e-4).value(0.005), 1)
+        >>> without_an_error = Arms.of_events(0.1, canary_n=1000, canary_events=0, stable_n=9000, stable_events=0)
+        >>> round(test.update([without_an_error], centre=1e-4, variance=1e-4).value(0.005), 1)
         3.0
         """
-        return log_sum_exp(self.log_e[self.bounds.index(bound)] + LOG_PRIOR)
+        return self.restarts.part(self.bounds.index(bound)).value(LOG_PRIOR)
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON; floats keep every bit."""
@@ -132,11 +147,10 @@ class Bernstein:
             "null": self.null.value,
             "bounds": list(self.bounds),
             "effects": list(self.effects),
-            "log_e": self.log_e.tolist(),
+            **self.restarts.to_json(),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Bernstein":
         """Return the state that `to_json` wrote."""
-        log_e = np.array(value["log_e"], dtype=np.float64)
-        return cls(Null(value["null"]), tuple(value["bounds"]), tuple(value["effects"]), log_e)
+        return cls(Null(value["null"]), tuple(value["bounds"]), tuple(value["effects"]), Restarts.from_json(value))

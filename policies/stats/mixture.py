@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bell_weights", "log_sum_exp"]
+__all__ = ["Floats", "bell_weights", "log_sum_exp"]
 
 Floats = NDArray[np.float64]
 

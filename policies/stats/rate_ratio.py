@@ -10,8 +10,7 @@ Poisson counts; conservative for at most one event per unit (convex order, sampl
 1963, Theorem 4). Units must be independent of each other given the share: calls, rows under random routing, or keys
 counted once under keyed routing.
 
-The prior over r is a bell in ln(r - 1) around the design effect. A part of it (`LATE_SHARE`) starts anew at 15 later
-looks, so that a canary that was good for hours does not have to pay its credit back before it is caught.
+The prior over r is a bell in ln(r - 1) around the design effect; a part of it starts anew at later looks (`restarts`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,9 +19,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .mixture import bell_weights, log_sum_exp
+from .mixture import Floats, bell_weights
+from .restarts import Restarts
 
 __all__ = ["RateRatio", "Split"]
 
@@ -31,12 +30,6 @@ EXCESSES = np.geomspace(0.1, 30.0, 24)
 
 SPREAD = 1.5
 """Standard deviation of ln(r - 1) in the prior: half of it within a factor 2.7 of the design effect."""
-
-LATE_SHARE = 0.15
-"""Prior weight of the later starts: doubling at look 250 is found in 42 instead of 82 looks, for 3 % more exposure."""
-
-LATE_STARTS = 15
-"""Later starts that share `LATE_SHARE`."""
 
 LOG_RATIOS = np.log1p(EXCESSES)
 
@@ -54,30 +47,27 @@ class Split:
 class RateRatio:
     """The state of one test: a value, made anew by every look.
 
-    `excess` is the design effect, r - 1. `spacing` is the number of looks between two starts. `looks` counts the
-    looks taken. `log_e` has a row for each start so far and a column for each alternative.
+    `excess` is the design effect, r - 1; `restarts` has a row for each start so far and a column for each alternative.
     """
 
     excess: float
-    spacing: int
-    looks: int
-    log_e: NDArray[np.float64]
+    restarts: Restarts
 
     @classmethod
     def start(cls, excess: float, spacing: int) -> "RateRatio":
-        """Return the test before any look; `excess` > 0 is pulled into the range of the alternatives."""
-        return cls(float(np.clip(excess, EXCESSES[0], EXCESSES[-1])), spacing, 0, np.zeros((1, len(EXCESSES))))
+        """Return the test before any look; `excess` > 0 is pulled into the range of the alternatives.
+
+        `spacing` is the number of looks between two starts.
+        """
+        return cls(float(np.clip(excess, EXCESSES[0], EXCESSES[-1])), Restarts.start(EXCESSES.shape, spacing))
 
     def update(self, splits: Iterable[Split]) -> "RateRatio":
         """Return the test after one more look with these events."""
-        log_e = self.log_e
-        if self.looks and self.looks % self.spacing == 0 and len(log_e) <= LATE_STARTS:
-            log_e = np.vstack([log_e, np.zeros(len(EXCESSES))])
         gain = np.zeros(len(EXCESSES))
         for split in splits:
             total = split.canary + split.stable
             gain += split.canary * LOG_RATIOS - total * np.log1p(split.share * EXCESSES)
-        return RateRatio(self.excess, self.spacing, self.looks + 1, log_e + gain)
+        return RateRatio(self.excess, self.restarts.update(gain))
 
     def value(self) -> float:
         """Return ln E now; 0 before any event.
@@ -86,25 +76,19 @@ class RateRatio:
         >>> round(test.update([Split(0.1, 8, 2)]).value(), 1)
         10.3
         """
-        started = len(self.log_e)
-        weights, waiting = log_weights(self.excess)
-        return log_sum_exp(self.log_e + weights[:started], float(waiting[started]))
+        return self.restarts.value(log_prior(self.excess))
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON; floats keep every bit."""
-        return {"excess": self.excess, "spacing": self.spacing, "looks": self.looks, "log_e": self.log_e.tolist()}
+        return {"excess": self.excess, **self.restarts.to_json()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "RateRatio":
         """Return the state that `to_json` wrote."""
-        return cls(value["excess"], value["spacing"], value["looks"], np.array(value["log_e"], dtype=np.float64))
+        return cls(value["excess"], Restarts.from_json(value))
 
 
 @lru_cache(maxsize=64)
-def log_weights(excess: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return ln of the prior weights: by start and alternative, and in all of the starts still to come after n."""
-    starts = np.array([1.0 - LATE_SHARE, *[LATE_SHARE / LATE_STARTS] * LATE_STARTS])
-    to_come = np.array([1.0, *(LATE_SHARE * np.arange(LATE_STARTS, -1, -1) / LATE_STARTS)])
-    prior = bell_weights(np.log(EXCESSES), float(np.log(excess)), SPREAD)
-    with np.errstate(divide="ignore"):
-        return np.log(starts)[:, None] + prior, np.log(to_come)
+def log_prior(excess: float) -> Floats:
+    """Return ln of the prior weights of the alternatives."""
+    return bell_weights(np.log(EXCESSES), float(np.log(excess)), SPREAD)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from coalmine.policies.stats.rate_ratio import EXCESSES, LATE_SHARE, SPREAD, RateRatio, Split
+from coalmine.policies.stats.rate_ratio import EXCESSES, SPREAD, RateRatio, Split
+from coalmine.policies.stats.restarts import LATE_SHARE
 
 NEVER = 10**9
 """A spacing at which no later start comes."""
