@@ -1,14 +1,17 @@
 """One check at one look: its evidence, and the finding that tells it.
 
-What the names in `Finding.values` mean; `<unit>` is `rows` or `calls`, `<variant>` is `stable` or `canary`:
+What the names in `Finding.values` mean; `<measure>` is `rows` or `calls`, with `/` and the value of a segment where
+the check compares by segment; `<variant>` is `stable` or `canary`:
 
-- `<unit>.<variant>` units and `<unit>.<variant>_events` events of the attempt, in epochs with a canary;
-- `<unit>.log_e_rollback`, `<unit>.log_e_promotion`: ln of the e-values of one unit. The check's rollback e-value is
-  the mean over its units (a mean is valid whatever their dependence), its promotion e-value the least of them;
-- `rows.log_e_keys`: under keyed routing, that newly erring keys are the canary's more often than its share;
-- `rows.log_e_bucket`: under keyed routing, promotion judged by the variance between key buckets; absent with too few
-  events;
-- `rows.<variant>_keys`: under keyed routing, the effective number of keys of a variant, known to 18 %;
+- `<measure>.<variant>` units and `<measure>.<variant>_events` events, or the sum of losses (each 0..1), of the
+  attempt, in epochs with a canary;
+- `<measure>.log_e_rollback`, `<measure>.log_e_promotion`: ln of the e-values of one measure. The check's rollback
+  e-value is the mean over its measures (a mean is valid whatever their dependence), its promotion e-value the least of
+  those that must pass;
+- `<measure>.log_e_keys`: under keyed routing, that newly erring keys are the canary's more often than its share;
+- `<measure>.log_e_bucket`: under keyed routing, promotion judged by the variance between key buckets; absent with too
+  few events;
+- `<measure>.<variant>_keys`: under keyed routing, the effective number of keys of a variant, known to 18 %;
 - `limit`, `log_e_limit`: the absolute limit, and ln of the e-value that the canary's rate in this step is above it;
 - `slower_than_ms`: the threshold of a slow-rate check; `weight`: the check's share in the rollback decision.
 """
@@ -17,32 +20,42 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .comparison import Comparison, step_margin
+from .comparison import Comparison
 from .epochs import EpochSums
 from .finding import Finding, Status
-from .metrics import measures, slow_threshold_ms
+from .metrics import Bounds, bounds_of, measures, slow_threshold_ms
 from .plan import Check, FrozenNumbers, Metric, Plan, Role
 from .reading import Reading, read
 from .stats.combine import log_mean_of
 from .stats.excess import log_e_above
+from .stats.losses import Losses
 from .stats.score import tuning
-from .wording import e_value, percent, points
+from .wording import amount, e_value, percent, points
 
 __all__ = ["CheckEvidence", "evidence_of"]
+
+SEGMENT_STEPS = 2
+"""Last steps in which each segment must pass by itself: before, one of 5 % of the traffic has no evidence."""
+
+SEGMENT_TRAFFIC = 0.03
+"""Share of the units from which a segment must pass by itself; a smaller one can still roll back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckEvidence:
     """What speaks for and against the canary in one check; e-values are natural logarithms.
 
-    `margin` is that of the step. `log_e_rollback` is the evidence that the canary is worse, `log_e_promotion` that it
-    is not worse by the margin, in any unit. `rate` is the canary's rate in this step, nan without data;
-    `log_e_limit` says how surely the true one is above the check's limit, None without a limit. `threshold_ms` is
-    that of a slow-rate check.
+    `margin` is that of the step, in the range of the losses, as all of `bounds`. `gated` are the readings that must
+    pass: all but small segments, and no segment before the last steps. `log_e_rollback` is the evidence that the
+    canary is worse, `log_e_promotion` that it is not worse by the margin, in any measure. `rate` is the canary's rate
+    in this step, nan without data; `log_e_limit` says how surely the true one is above the check's limit, None without
+    a limit. `threshold_ms` is that of a slow-rate check.
     """
 
     check: Check
+    bounds: Bounds
     margin: float
+    gated: tuple[Reading, ...]
     readings: tuple[Reading, ...]
     log_e_rollback: float
     log_e_promotion: float
@@ -58,40 +71,50 @@ class CheckEvidence:
     @property
     def is_over_limit(self) -> bool:
         """Whether the canary's rate in this step is above the limit as it stands."""
-        return self.check.limit is not None and self.rate > self.check.limit
+        return self.bounds.limit is not None and self.rate > self.bounds.limit
 
     @property
     def leading(self) -> Reading:
         """The unit that is furthest from a promotion, or speaks loudest for a rollback."""
         loudest = max(self.readings, key=lambda reading: reading.log_e_rollback)
-        return loudest if loudest.log_e_rollback > 0 else min(self.readings, key=lambda r: r.log_e_promotion)
+        if loudest.log_e_rollback > 0:
+            return loudest
+        return min(self.gated or self.readings, key=lambda reading: reading.log_e_promotion)
 
     @property
     def highest(self) -> Reading:
         """The unit in which the canary's own rate is highest: the one an absolute limit is about."""
-        return max(self.readings, key=lambda reading: reading.canary[1] / max(1, reading.canary[0]))
+        return max(self.readings, key=lambda reading: reading.canary.loss / max(1, reading.canary.n))
 
     def passes(self, threshold: float) -> bool:
         """Tell whether the check allows a move up: shown not to be worse by the margin, by enough keys."""
-        enough_keys = all(reading.enough_keys for reading in self.readings)
+        enough_keys = all(reading.enough_keys for reading in self.gated)
         return self.log_e_promotion >= threshold and enough_keys and not self.is_over_limit
+
+    def spoken(self, difference: float) -> str:
+        """Return a difference of losses (0..1) in the words of the metric."""
+        if self.check.metric.is_event:
+            return points(difference)
+        if self.check.relative:
+            return f"{percent(difference * self.check.margin / self.bounds.margin)} of stable's mean"
+        return amount(difference * self.check.scale)
 
     def finding(self, failed: bool, weight: float, plan: Plan) -> Finding:
         """Return the finding; `failed` says that the decision over all checks holds this one against the canary."""
         threshold = -math.log(plan.analysis.alpha)
         status, reason = self.status(failed, threshold)
         leading = self.leading
-        interval = leading.difference.interval(tuning(self.check.margin, plan.analysis.alpha), plan.analysis.alpha)
+        interval = leading.difference.interval(tuning(self.bounds.margin, plan.analysis.alpha), plan.analysis.alpha)
         return Finding(
             check=self.check.name,
             role=self.check.role,
             status=status,
             reason=reason,
-            n={"stable": leading.stable[0], "canary": leading.canary[0]},
+            n={"stable": leading.stable.n, "canary": leading.canary.n},
             estimate=leading.difference.estimate if math.isfinite(leading.difference.estimate) else None,
             interval=interval if math.isfinite(interval[0]) else None,
             margin=self.margin,
-            tolerance=self.check.tolerance,
+            tolerance=self.bounds.tolerance,
             log_e_rollback=self.log_e_rollback,
             log_e_promotion=self.log_e_promotion,
             threshold=threshold,
@@ -102,24 +125,25 @@ class CheckEvidence:
         """Return the status of the check and its reason in words."""
         leading = self.leading
         if self.log_e_limit is not None and self.log_e_limit >= threshold:
-            return Status.FAIL, f"above the limit of {percent(self.check.limit or 0)}: {self.highest.sentence()}"
+            return Status.FAIL, f"above the limit of {percent(self.bounds.limit or 0)}: {self.highest.sentence()}"
         if failed:
             needed = f"e-value {e_value(self.log_e_rollback)}, {e_value(threshold)} needed"
-            beyond = f" by more than {points(self.check.tolerance)}" if self.check.tolerance else ""
+            beyond = f" by more than {self.spoken(self.bounds.tolerance)}" if self.bounds.tolerance else ""
             return Status.FAIL, f"worse than stable{beyond}: {leading.sentence()} ({needed})"
         if not any(reading.has_data for reading in self.readings):
             return Status.NO_DATA, f"nothing to compare yet: {leading.sentence()}"
         needed = f"e-value {e_value(self.log_e_promotion)} of {e_value(threshold)} needed"
         if self.passes(threshold):
-            return Status.PASS, f"not worse by {points(self.margin)}: {leading.sentence()} ({needed})"
+            return Status.PASS, f"not worse by {self.spoken(self.margin)}: {leading.sentence()} ({needed})"
         if self.is_over_limit:
             return (
                 Status.INCONCLUSIVE,
-                f"above the limit of {percent(self.check.limit or 0)} now: {self.highest.sentence()}",
+                f"above the limit of {percent(self.bounds.limit or 0)} now: {self.highest.sentence()}",
             )
-        if not all(reading.enough_keys for reading in self.readings):
+        if not all(reading.enough_keys for reading in self.gated):
             return Status.INCONCLUSIVE, f"too few keys to tell yet: {leading.sentence()}"
-        return Status.INCONCLUSIVE, f"not yet shown to be within {points(self.margin)}: {leading.sentence()} ({needed})"
+        within = f"not yet shown to be within {self.spoken(self.margin)}"
+        return Status.INCONCLUSIVE, f"{within}: {leading.sentence()} ({needed})"
 
     def _values(self, weight: float) -> dict[str, float]:
         values = {"weight": weight}
@@ -143,19 +167,41 @@ def evidence_of(
     step: int,
 ) -> CheckEvidence:
     """Return the evidence of one check in `step` (1..n; 0, a weight set by hand below the first, counts as 1)."""
-    margin = step_margin(check, plan.steps[max(step, 1) - 1].margin_factor)
+    bounds = bounds_of(check, frozen)
+    margin = bounds.loosened(plan.steps[max(step, 1) - 1].margin_factor)
     taken = measures(check, frozen)
+    readings = tuple(read(check, measure, bounds, comparisons[measure.name], epochs, plan, margin) for measure in taken)
     here = [epoch.canary for epoch in epochs if epoch.step == step and epoch.share > 0]
-    counts = [tuple(map(sum, zip(*map(measure.count, here), strict=True))) or (0, 0) for measure in taken]
-    limit = check.limit
-    readings = tuple(read(check, measure, comparisons[measure.unit.value], epochs, plan, margin) for measure in taken)
+    counts = [sum((measure.take(sums) for sums in here), start=Losses()) for measure in taken]
+    gated = gated_of(check, readings, plan, step)
     return CheckEvidence(
         check=check,
+        bounds=bounds,
         margin=margin,
+        gated=gated,
         readings=readings,
         log_e_rollback=log_mean_of([reading.log_e_rollback for reading in readings]),
-        log_e_promotion=min(reading.log_e_promotion for reading in readings),
-        rate=max((events / n for n, events in counts if n), default=math.nan),
-        log_e_limit=None if limit is None else log_mean_of([log_e_above(limit, n, events) for n, events in counts]),
+        log_e_promotion=min((reading.log_e_promotion for reading in gated), default=math.inf),
+        rate=max((losses.mean for losses in counts if losses.n), default=math.nan),
+        log_e_limit=log_e_over(bounds, counts),
         threshold_ms=slow_threshold_ms(check, frozen) if check.metric is Metric.SLOW_RATE else None,
     )
+
+
+def gated_of(check: Check, readings: tuple[Reading, ...], plan: Plan, step: int) -> tuple[Reading, ...]:
+    """Return the readings that must pass for a move up from `step`."""
+    if check.segment_by is None:
+        return readings
+    if step <= len(plan.steps) - SEGMENT_STEPS:
+        return ()
+    units = sum(reading.canary.n + reading.stable.n for reading in readings)
+    return tuple(
+        reading for reading in readings if reading.canary.n + reading.stable.n >= max(1, SEGMENT_TRAFFIC * units)
+    )
+
+
+def log_e_over(bounds: Bounds, counts: Sequence[Losses]) -> float | None:
+    """Return ln of the e-value that the canary's rate is above the limit, None without a limit."""
+    if bounds.limit is None:
+        return None
+    return log_mean_of([log_e_above(bounds.limit, losses.n, round(losses.loss)) for losses in counts])

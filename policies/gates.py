@@ -11,13 +11,16 @@ from dataclasses import dataclass
 
 from .checks import CheckEvidence
 from .finding import Decision, Verdict
-from .plan import By, OnInsufficient, Plan, Role
+from .plan import By, Check, OnInsufficient, Plan, Role
 from .ramp import is_last_step
 from .state import Phase, State
 from .stats.combine import blamed, log_mean_of
 from .wording import percent, span
 
-__all__ = ["FEWEST_KEYS", "Outlook", "Ruling", "rule"]
+__all__ = ["FEWEST_KEYS", "Outlook", "Ruling", "rule", "weights"]
+
+SEGMENT_SHARE = 0.15
+"""Share of the rollback decision that all checks by segment have together: they must not cost the others much."""
 
 FEWEST_KEYS = 200
 """Effective keys below which nothing moves up under keyed routing: a handful of keys can look like anything."""
@@ -53,7 +56,7 @@ class Ruling:
 def rule(checks: Sequence[CheckEvidence], outlook: Outlook, state: State, plan: Plan) -> Ruling:
     """Return the ruling over all checks of one look."""
     acting = [check for check in checks if check.acts]
-    log_e = log_mean_of([check.log_e_rollback for check in acting])
+    log_e = log_mean_of([check.log_e_rollback for check in acting], weights([check.check for check in acting]))
     failed = failing(checks, acting, plan.analysis.alpha, log_e)
     against = taken_back(acting, log_e, -math.log(plan.analysis.alpha))
     if against is not None:
@@ -64,6 +67,17 @@ def rule(checks: Sequence[CheckEvidence], outlook: Outlook, state: State, plan: 
     return Ruling(verdict=verdict, decision=decision, reason=reason, failed=failed, log_e_rollback=log_e)
 
 
+def weights(checks: Sequence[Check]) -> list[float]:
+    """Return the share of each check in the rollback decision; they sum to 1.
+
+    Checks by segment share `SEGMENT_SHARE` by the number of them, all others the rest; where there is only one kind,
+    it has everything.
+    """
+    groups = [check.segment_by is not None for check in checks]
+    whole = {True: SEGMENT_SHARE, False: 1.0 - SEGMENT_SHARE} if len(set(groups)) == 2 else {True: 1.0, False: 1.0}
+    return [whole[group] / groups.count(group) for group in groups]
+
+
 def taken_back(acting: Sequence[CheckEvidence], log_e: float, threshold: float) -> tuple[str, str | None] | None:
     """Return why the canary must go, and the hard limit it broke if it was one; None: it may stay."""
     for check in acting:
@@ -72,7 +86,8 @@ def taken_back(acting: Sequence[CheckEvidence], log_e: float, threshold: float) 
             return f"{check.check.name} is above its limit of {limit}: {check.highest.sentence()}", "limit"
     if log_e < threshold:
         return None
-    worst = max(acting, key=lambda check: check.log_e_rollback)
+    shares = weights([check.check for check in acting])
+    worst = max(zip(acting, shares, strict=True), key=lambda pair: pair[0].log_e_rollback + math.log(pair[1]))[0]
     return f"{worst.check.name} got worse with the canary: {worst.leading.sentence()}", None
 
 

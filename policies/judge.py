@@ -11,7 +11,7 @@ from typing import Any
 from .checks import evidence_of
 from .comparison import Comparison
 from .epochs import EpochSums, Ledger, by_epoch, first_errors, increments, known
-from .gates import Outlook, rule
+from .gates import Outlook, rule, weights
 from .judgement import Cut, Judgement
 from .memory import Memory
 from .metrics import Measure, Unit, measures
@@ -19,6 +19,7 @@ from .plan import By, Plan
 from .reading import effective_keys_of
 from .state import State
 from .stats.bernstein import Arms
+from .stats.losses import Losses
 from .stats.rate_ratio import Split
 
 __all__ = ["look"]
@@ -49,10 +50,12 @@ def look(memory: Memory, cut: Cut, state: State) -> Judgement:
     ]
     outlook = outlook_of(learnt, epochs, state, missing)
     ruling = rule(checks, outlook, state, plan)
-    weight = 1.0 / max(1, sum(check.acts for check in checks))
+    acting = [check.check for check in checks if check.acts]
+    shares = dict(zip((check.name for check in acting), weights(acting), strict=True))
     return Judgement(
         findings=tuple(
-            check.finding(check.check.name in ruling.failed, weight if check.acts else 0.0, plan) for check in checks
+            check.finding(check.check.name in ruling.failed, shares.get(check.check.name, 0.0), plan)
+            for check in checks
         ),
         verdict=ruling.verdict,
         decision=ruling.decision,
@@ -94,9 +97,7 @@ def learn(memory: Memory, changes: Ledger, sums: Ledger, plan: Plan, state: Stat
     erring = first_errors(epochs, memory.last, last) if plan.routing.by is By.KEY else ()
     comparisons = {
         check.name: {
-            measure.unit.value: taught(
-                memory.comparisons[check.name][measure.unit.value], measure, epochs, erring, plan
-            )
+            measure.name: taught(memory.comparisons[check.name][measure.name], measure, epochs, erring, plan)
             for measure in measures(check, memory.frozen)
         }
         for check in plan.analysis.checks
@@ -115,23 +116,18 @@ def taught(
 
     Rows under random routing have the designed share. Calls, and rows of sticky keys, have none: given how many of
     them each variant had, the observed share takes its place; with the designed one a common drift of the rate
-    would look like a difference. Under keyed routing an error counts once a key, against the share of keys.
+    would look like a difference. Labels are there of some rows only, in a share that is observed too. Under keyed
+    routing an error counts once a key, against the share of keys.
     """
-    designed = measure.unit is Unit.ROWS and plan.routing.by is By.RANDOM
-    arms = []
+    designed = measure.unit is Unit.ROWS and plan.routing.by is By.RANDOM and measure.is_of_all_rows
+    arms, stables = [], Losses()
     for epoch in epochs:
-        (n, x), (m, y) = measure.count(epoch.canary), measure.count(epoch.stable)
-        observed = n / (n + m) if n + m else 0.0
-        arms.append(Arms(epoch.share if designed else observed, n, x, m, y))
-    if measure.unit is Unit.ROWS and plan.routing.by is By.KEY:
-        return comparison.update(arms, erring)
-    return comparison.update(arms, [split_of(epoch) for epoch in arms])
-
-
-def split_of(arms: Arms) -> Split:
-    """Return how the events are split, against the observed share of the exposure."""
-    total = arms.canary_n + arms.stable_n
-    return Split(arms.canary_n / total if total else 0.0, arms.canary_events, arms.stable_events)
+        canary, stable = measure.take(epoch.canary), measure.take(epoch.stable)
+        stables = Losses(stables.n + stable.n, stables.total + stable.total, stables.squares + stable.squares)
+        if canary.n or stable.n:
+            share = epoch.share if designed else canary.n / (canary.n + stable.n)
+            arms.append(Arms(share, canary.n, canary.loss, canary.square, stable.n, stable.loss, stable.square))
+    return comparison.update(arms, stables, erring)
 
 
 def outlook_of(memory: Memory, epochs: tuple[EpochSums, ...], state: State, missing: tuple[str, ...]) -> Outlook:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .comparison import Comparison
 from .epochs import Ledger
-from .metrics import measures
+from .metrics import bounds_of, measures
 from .plan import FrozenNumbers, Plan
 from .scorecard import Sums
 
@@ -39,7 +39,8 @@ class Memory:
         """Return the memory before the first look of an attempt under `plan`, with its frozen numbers."""
         comparisons = {
             check.name: {
-                measure.unit.value: Comparison.start(check, measure, plan) for measure in measures(check, frozen)
+                measure.name: Comparison.start(check, measure, bounds_of(check, frozen), plan)
+                for measure in measures(check, frozen)
             }
             for check in plan.analysis.checks
         }
@@ -69,7 +70,7 @@ class Memory:
     def from_json(cls, value: Mapping[str, Any]) -> "Memory":
         """Return the memory that `to_json` wrote."""
         return cls(
-            frozen=FrozenNumbers(**value["frozen"]),
+            frozen=FrozenNumbers.from_json(value["frozen"]),
             comparisons={
                 check: {unit: Comparison.from_json(comparison) for unit, comparison in units.items()}
                 for check, units in value["comparisons"].items()

@@ -8,13 +8,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from .plan import Check, FrozenNumbers, Metric
+from .plan import Check, Direction, FrozenNumbers, LossHistory, Metric
 from .scorecard import Sums
+from .stats.losses import Losses
+from .wording import amount, percent
 
-__all__ = ["Measure", "Unit", "measures", "slow_threshold_ms"]
+__all__ = ["OTHER", "Bounds", "Measure", "Unit", "bounds_of", "measures", "segment_name", "slow_threshold_ms"]
 
-Count = Callable[[Sums], tuple[int, int]]
-"""From sums to (units, events)."""
+Taken = Callable[[Sums], Losses]
+"""From sums to the losses of a measure."""
+
+OTHER = "other"
+"""The segment of all values that are not compared by themselves, and of rows without one."""
+
+WORDS = {
+    Metric.ERROR_RATE: "failed",
+    Metric.ACCURACY: "wrong",
+    Metric.MISS_RATE: "missed",
+    Metric.FALSE_ALARM_RATE: "false alarms",
+}
+"""What happened to the units that are counted, in words."""
 
 
 class Unit(Enum):
@@ -24,31 +37,89 @@ class Unit(Enum):
     CALLS = "calls"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """One loss of a check: its unit, how it is counted, and stable's rate (0..1) before the attempt over `history`.
+    """One loss of a check: its unit, how it is taken, and what stable lost before the attempt.
 
-    `event` says in words what happened to the units that are counted.
+    `words` says what happened to the units that are counted, empty for losses between 0 and 1. `has_keys`: the keys
+    that had the event are known, so that each can be counted once. `segment` is the value it is confined to.
     """
 
     unit: Unit
-    event: str
-    count: Count
-    base: float
-    history: int
+    words: str
+    take: Taken
+    history: LossHistory
+    has_keys: bool = False
+    segment: str | None = None
+
+    @property
+    def is_of_all_rows(self) -> bool:
+        """Whether every row that is evidence has this loss, so that the designed share is that of its units."""
+        return self.unit is Unit.ROWS and self.has_keys
+
+    @property
+    def name(self) -> str:
+        """The unit, and the segment if it is confined to one: unique within its check."""
+        return self.unit.value if self.segment is None else f"{self.unit.value}/{self.segment}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The margin, tolerance and limit of a check in the range 0..1 of its losses."""
+
+    margin: float
+    tolerance: float
+    limit: float | None
+
+    def loosened(self, factor: float) -> float:
+        """Return the margin of a step with this factor; no difference of losses exceeds 1."""
+        return min(self.margin * factor, 1.0)
+
+
+def bounds_of(check: Check, frozen: FrozenNumbers) -> Bounds:
+    """Return the bounds of a check; those relative to stable's mean by what it was before the attempt."""
+    unit = check.scale
+    if check.relative:
+        mean = frozen.losses[check.name].mean
+        unit = 1.0 / (1.0 - mean if check.direction is Direction.DECREASE else mean)
+    return Bounds(check.margin / unit, check.tolerance / unit, None if check.limit is None else check.limit / unit)
 
 
 def measures(check: Check, frozen: FrozenNumbers) -> tuple[Measure, ...]:
-    """Return the losses a check compares: two for the error rate, one for the slow rate."""
+    """Return the losses a check compares: two for the error rate, one for each segment, else one."""
+    if check.segment_by is not None:
+        return tuple(segment_measure(check, value, frozen) for value in (*frozen.segments[check.name], OTHER))
     if check.metric is Metric.ERROR_RATE:
+        row_history = of_events(frozen.rows, frozen.error_rate)
+        call_history = of_events(frozen.calls, frozen.call_error_rate)
         return (
-            Measure(Unit.ROWS, "failed", row_errors, frozen.error_rate, frozen.rows),
-            Measure(Unit.CALLS, "failed whole", call_errors, frozen.call_error_rate, frozen.calls),
+            Measure(unit=Unit.ROWS, words="failed", take=row_errors, history=row_history, has_keys=True),
+            Measure(unit=Unit.CALLS, words="failed whole", take=call_errors, history=call_history),
         )
-    slower_than_ms = slow_threshold_ms(check, frozen)
-    base = frozen.slow_rates.get(check.name, 0.0)
-    event = f"took longer than {slower_than_ms:.3g} ms"
-    return (Measure(Unit.CALLS, event, slow_calls(slower_than_ms), base, frozen.calls),)
+    if check.metric is Metric.SLOW_RATE:
+        slower_than_ms = slow_threshold_ms(check, frozen)
+        history = of_events(frozen.calls, frozen.slow_rates.get(check.name, 0.0))
+        words = f"took longer than {slower_than_ms:.3g} ms"
+        return (Measure(unit=Unit.CALLS, words=words, take=slow_calls(slower_than_ms), history=history),)
+    words, take = WORDS.get(check.metric, ""), losses_of(check.name)
+    return (Measure(unit=Unit.ROWS, words=words, take=take, history=frozen.losses[check.name]),)
+
+
+def segment_measure(check: Check, value: str, frozen: FrozenNumbers) -> Measure:
+    """Return the loss of a check within one segment; its history is that of all traffic."""
+    history = frozen.losses.get(check.name) or of_events(frozen.rows, frozen.error_rate)
+    take = losses_of(segment_name(check, value))
+    return Measure(unit=Unit.ROWS, words=WORDS.get(check.metric, ""), take=take, history=history, segment=value)
+
+
+def segment_name(check: Check, value: str) -> str:
+    """Return the name under which the scorecard keeps the losses of a check within one segment."""
+    return f"{check.name}/{value}"
+
+
+def of_events(n: int, rate: float) -> LossHistory:
+    """Return the history of losses that are 0 or 1."""
+    return LossHistory(rows=n, mean=rate, variance=rate * (1.0 - rate))
 
 
 def slow_threshold_ms(check: Check, frozen: FrozenNumbers) -> float:
@@ -56,16 +127,29 @@ def slow_threshold_ms(check: Check, frozen: FrozenNumbers) -> float:
     return frozen.slow_ms[check.name] if check.slower_than_ms is None else check.slower_than_ms
 
 
-def row_errors(sums: Sums) -> tuple[int, int]:
-    """Return rows and those that failed by themselves."""
-    return sums.rows, sums.row_fault_count
+def row_errors(sums: Sums) -> Losses:
+    """Return the losses of rows that failed by themselves."""
+    return Losses.of_events(sums.rows, sums.row_fault_count, sums.bucket_rows, sums.bucket_faults)
 
 
-def call_errors(sums: Sums) -> tuple[int, int]:
-    """Return calls and those that failed whole."""
-    return sums.calls, sums.call_fault_count
+def call_errors(sums: Sums) -> Losses:
+    """Return the losses of calls that failed whole."""
+    return Losses.of_events(sums.calls, sums.call_fault_count)
 
 
-def slow_calls(ms: float) -> Count:
-    """Return the count of calls and of those slower than `ms`."""
-    return lambda sums: (sums.calls, sums.calls_slower_than(ms))
+def slow_calls(ms: float) -> Taken:
+    """Return how calls are taken that were slower than `ms`."""
+    return lambda sums: Losses.of_events(sums.calls, sums.calls_slower_than(ms))
+
+
+def losses_of(name: str) -> Taken:
+    """Return how losses are taken that the scorecard keeps under a name."""
+    nothing = Losses()
+    return lambda sums: sums.losses.get(name, nothing)
+
+
+def shown(check: Check, mean: float) -> str:
+    """Return a mean loss as a reader of this check expects it: a percentage of events, else in the metric's unit."""
+    if check.metric.is_event:
+        return percent(mean)
+    return amount(check.scale * (1.0 - mean if check.direction is Direction.DECREASE else mean))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 __all__ = [
     "LONGEST_CALL_MS",
@@ -21,7 +22,9 @@ __all__ = [
     "By",
     "Check",
     "Clock",
+    "Direction",
     "FrozenNumbers",
+    "LossHistory",
     "Metric",
     "ModelRef",
     "OnInsufficient",
@@ -82,6 +85,30 @@ class Metric(Enum):
 
     ERROR_RATE = "error_rate"
     SLOW_RATE = "slow_rate"
+    MEAN = "mean"
+    ACCURACY = "accuracy"
+    MISS_RATE = "miss_rate"
+    FALSE_ALARM_RATE = "false_alarm_rate"
+    BRIER = "brier"
+    LOG_LOSS = "log_loss"
+    ABSOLUTE_ERROR = "absolute_error"
+    SQUARED_ERROR = "squared_error"
+    OWN = "own"
+
+    @property
+    def is_served(self) -> bool:
+        """Whether serving itself brings the evidence; the others wait for labels."""
+        return self in (Metric.ERROR_RATE, Metric.SLOW_RATE)
+
+    @property
+    def is_event(self) -> bool:
+        """Whether each unit has a loss of 0 or 1; the others have losses between."""
+        return self.is_served or self in (Metric.ACCURACY, Metric.MISS_RATE, Metric.FALSE_ALARM_RATE)
+
+    @property
+    def has_cap(self) -> bool:
+        """Whether losses have no bound of their own, so that a cap must bound them."""
+        return self in (Metric.MEAN, Metric.LOG_LOSS, Metric.ABSOLUTE_ERROR, Metric.SQUARED_ERROR)
 
 
 class Role(Enum):
@@ -90,6 +117,13 @@ class Role(Enum):
     GUARDRAIL = "guardrail"
     SIGNAL = "signal"
     INFO = "info"
+
+
+class Direction(Enum):
+    """Which way a mean gets worse."""
+
+    INCREASE = "increase"
+    DECREASE = "decrease"
 
 
 class Clock(Enum):
@@ -184,13 +218,22 @@ def is_routable(weight: float) -> bool:
     return abs(weight) <= 100 and abs(weight * WEIGHT_UNITS - round(weight * WEIGHT_UNITS)) < 1e-6
 
 
+CAPPED = {True: "needs a cap above 0 that bounds its losses", False: "has losses of 0..1 and takes no cap"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """A rule on one metric.
 
     `margin`: must be shown not to be worse by this much, for promotion. `tolerance`: must be shown worse than
-    this, for rollback. `limit`: absolute bound on the canary whatever stable does. `slower_than_ms`: for
-    `slow_rate`; None freezes a threshold from stable's own calls before step 1.
+    this, for rollback. Both are in the unit of the metric, or shares of stable's mean where `relative`. `limit`:
+    absolute bound on the canary whatever stable does.
+
+    By metric: `slower_than_ms` for `slow_rate`, None freezes a threshold from stable's own calls before step 1;
+    `field`, `direction` for `mean`; `cap` bounds losses that have no bound of their own
+    (`Metric.has_cap`); `own` names the class of an own metric.
+
+    `segment_by` compares each value of a field of `segment` by itself.
     """
 
     name: str
@@ -201,14 +244,38 @@ class Check:
     role: Role = Role.GUARDRAIL
     dry_run: bool = False
     slower_than_ms: float | None = None
+    field: str | None = None
+    direction: Direction = Direction.INCREASE
+    cap: float | None = None
+    relative: bool = False
+    own: str | None = None
+    segment_by: str | None = None
+
+    @property
+    def scale(self) -> float:
+        """The range of a loss, in the unit of the metric: dividing by it brings a loss into 0..1."""
+        return self.cap if self.cap is not None else 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.margin < 1:
-            raise ValueError(f"check {self.name}: margin {self.margin} is not between 0 and 1")
+        highest = 1.0 if self.relative else self.scale
+        if not 0 < self.margin < highest:
+            raise ValueError(f"check {self.name}: margin {self.margin:g} is not between 0 and {highest:g}")
         if not 0 <= self.tolerance <= self.margin:
             raise ValueError(f"check {self.name}: tolerance {self.tolerance} is not between 0 and the margin")
-        if self.limit is not None and not 0 < self.limit < 1:
-            raise ValueError(f"check {self.name}: limit {self.limit} is not between 0 and 1")
+        if self.limit is not None and not 0 < self.limit < self.scale:
+            raise ValueError(f"check {self.name}: limit {self.limit:g} is not between 0 and {self.scale:g}")
+        if self.metric.has_cap != (self.cap is not None) or not 0 < self.scale < math.inf:
+            raise ValueError(f"check {self.name}: {self.metric.value} {CAPPED[self.metric.has_cap]}")
+        if (self.metric is Metric.MEAN) != (self.field is not None):
+            raise ValueError(f"check {self.name}: a field is what metric mean is taken of, and nothing else")
+        if (self.metric is Metric.OWN) != (self.own is not None):
+            raise ValueError(f"check {self.name}: metric own names its class, and no other does")
+        if self.limit is not None and not self.metric.is_event:
+            raise ValueError(f"check {self.name}: only a rate has a limit")
+        if self.relative and self.metric is not Metric.MEAN:
+            raise ValueError(f"check {self.name}: only a mean has a margin relative to stable's")
+        if self.segment_by is not None and self.metric is Metric.SLOW_RATE:
+            raise ValueError(f"check {self.name}: a call has rows of several segments, so slow_rate has none")
         if self.slower_than_ms is not None and not 0 < self.slower_than_ms <= LONGEST_MS:
             raise ValueError(f"check {self.name}: slower_than_ms {self.slower_than_ms} is no duration of a call")
         if NAME.fullmatch(self.name) is None:
@@ -301,12 +368,27 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LossHistory:
+    """Rows of stable before the attempt, the mean (0..1) and the variance of their losses, in the range of the loss."""
+
+    rows: int
+    mean: float
+    variance: float
+
+    def __post_init__(self) -> None:
+        if self.rows < 0 or not 0 <= self.mean <= 1 or not 0 <= self.variance <= 0.25 + 1e-9:
+            raise ValueError("a history of losses has a mean from 0 to 1 and a variance of at most a quarter")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrozenNumbers:
     """Numbers the judge takes from stable's own history before step 1 and never changes in the attempt.
 
     `rows` and `calls` say how much history they rest on; `error_rate` (0..1) is the share of stable's rows that
     failed by themselves, `call_error_rate` that of its calls that failed whole; `slow_ms` maps the name of each
-    slow-rate check to its threshold in ms, `slow_rates` to the share of stable's calls above it.
+    slow-rate check to its threshold in ms, `slow_rates` to the share of stable's calls above it; `losses` maps the
+    names of the other checks to what stable lost before. `segments` maps the names of checks by segment to the values
+    that are compared, by falling traffic; all others are counted together as `other`.
     """
 
     rows: int
@@ -315,6 +397,15 @@ class FrozenNumbers:
     slow_ms: Mapping[str, float] = field(default_factory=dict)
     call_error_rate: float = 0.0
     slow_rates: Mapping[str, float] = field(default_factory=dict)
+    losses: Mapping[str, "LossHistory"] = field(default_factory=dict)
+    segments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "FrozenNumbers":
+        """Return the numbers that were written by `asdict`."""
+        losses = {name: LossHistory(**history) for name, history in value.get("losses", {}).items()}
+        segments = {name: tuple(values) for name, values in value.get("segments", {}).items()}
+        return cls(**{**value, "losses": losses, "segments": segments})
 
     def __post_init__(self) -> None:
         rates = (self.error_rate, self.call_error_rate, *self.slow_rates.values())

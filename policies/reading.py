@@ -1,39 +1,43 @@
-"""One loss of a check at one look: what the tests and the counts of the attempt say of it."""
+"""One loss of a check at one look: what the tests and the sums of the attempt say of it."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .comparison import Comparison
 from .epochs import EpochSums
-from .metrics import Measure, Unit
-from .plan import Analysis, By, Check, Plan, Variant
+from .metrics import Bounds, Measure, Unit, shown
+from .plan import By, Check, Plan
 from .stats.keys import bucket_difference, effective_keys
+from .stats.losses import Losses
 from .stats.score import Difference, log_e_below, pooled, tuning
-from .wording import percent
 
 __all__ = ["Reading", "effective_keys_of", "read"]
 
 BUCKET_EVENTS = 20
-"""Events a variant must have in an epoch before the variance between its buckets says anything."""
+"""Events, or as much loss, a variant must have in an epoch before the variance between its buckets says anything."""
 
 VARIANT_KEYS = 100
 """Effective keys each variant must have for a promotion that no variance between buckets has confirmed."""
+
+NOTHING = Losses()
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What one loss of a check shows so far, over all epochs of the attempt with a canary.
 
-    E-values are natural logarithms. Only rows of keyed traffic have `log_e_keys`, `log_e_bucket` (None: too few events)
-    and `keys`, the effective numbers of keys of canary and stable.
+    `difference` compares within epochs; `canary` and `stable` are pooled over them and must not be compared over a
+    ramp. E-values are natural logarithms. Only rows of keyed traffic have `log_e_keys` (None: it is not known which
+    keys erred), `log_e_bucket` (None: too few events) and `keys`, the effective numbers of keys of canary and stable.
     """
 
+    check: Check
     measure: Measure
-    canary: tuple[int, int]
-    stable: tuple[int, int]
+    canary: Losses
+    stable: Losses
     difference: Difference
     log_e_rollback: float
     log_e_promotion: float
@@ -49,114 +53,117 @@ class Reading:
     @property
     def has_data(self) -> bool:
         """Whether both variants have been seen."""
-        return self.canary[0] > 0 and self.stable[0] > 0
+        return self.canary.n > 0 and self.stable.n > 0
 
     def values(self) -> dict[str, float]:
         """Return the numbers by the names that `checks` explains."""
-        unit = self.measure.unit.value
+        name = self.measure.name
         values: dict[str, float | None] = {
-            f"{unit}.canary": self.canary[0],
-            f"{unit}.canary_events": self.canary[1],
-            f"{unit}.stable": self.stable[0],
-            f"{unit}.stable_events": self.stable[1],
-            f"{unit}.log_e_rollback": self.log_e_rollback,
-            f"{unit}.log_e_promotion": self.log_e_promotion,
-            f"{unit}.log_e_keys": self.log_e_keys,
-            f"{unit}.log_e_bucket": self.log_e_bucket,
-            f"{unit}.canary_keys": self.keys and self.keys[0],
-            f"{unit}.stable_keys": self.keys and self.keys[1],
+            f"{name}.canary": self.canary.n,
+            f"{name}.canary_events": self.canary.loss,
+            f"{name}.stable": self.stable.n,
+            f"{name}.stable_events": self.stable.loss,
+            f"{name}.log_e_rollback": self.log_e_rollback,
+            f"{name}.log_e_promotion": self.log_e_promotion,
+            f"{name}.log_e_keys": self.log_e_keys,
+            f"{name}.log_e_bucket": self.log_e_bucket,
+            f"{name}.canary_keys": self.keys and self.keys[0],
+            f"{name}.stable_keys": self.keys and self.keys[1],
         }
         return {name: value for name, value in values.items() if value is not None}
 
     def sentence(self) -> str:
-        """Return the counts in words."""
-        (n, events), (stable_n, stable_events) = self.canary, self.stable
-        unit = self.measure.unit.value
-        mine = f"canary {percent(events / n) if n else 'none'} of {n:,} {unit} {self.measure.event}"
-        return f"{mine}, stable {percent(stable_events / stable_n) if stable_n else 'none'} of {stable_n:,}"
+        """Return the sums in words."""
+        canary, stable, unit = self.canary, self.stable, self.measure.unit.value
+        mine, others = (shown(self.check, arm.mean) if arm.n else "none" for arm in (canary, stable))
+        if not self.measure.words:
+            mean = self.check.metric.value.replace("_", " ")
+            said = f"canary's {mean} {mine} over {canary.n:,} {unit}, stable's {others} over {stable.n:,}"
+        else:
+            said = f"canary {mine} of {canary.n:,} {unit} {self.measure.words}, stable {others} of {stable.n:,}"
+        if self.measure.segment is None:
+            return said
+        return f"where {self.check.segment_by} is {self.measure.segment}, {said}"
 
 
 def read(
-    check: Check, measure: Measure, tests: Comparison, epochs: Sequence[EpochSums], plan: Plan, margin: float
+    check: Check,
+    measure: Measure,
+    bounds: Bounds,
+    tests: Comparison,
+    epochs: Sequence[EpochSums],
+    plan: Plan,
+    margin: float,
 ) -> Reading:
-    """Return what the tests and the counts of the attempt say of one loss, against `margin`."""
+    """Return what the tests and the sums of the attempt say of one loss, against `margin` (0..1)."""
     compared = [epoch for epoch in epochs if epoch.share > 0]
-    canary = [measure.count(epoch.canary) for epoch in compared]
-    stable = [measure.count(epoch.stable) for epoch in compared]
+    canary = [measure.take(epoch.canary) for epoch in compared]
+    stable = [measure.take(epoch.stable) for epoch in compared]
     reading = Reading(
+        check=check,
         measure=measure,
-        canary=added(canary),
-        stable=added(stable),
-        difference=pooled(binomial(*pair) for pair in zip(canary, stable, strict=True)),
-        log_e_rollback=tests.ratio.value() if tests.worse is None else tests.worse.value(check.tolerance),
+        canary=sum(canary, start=NOTHING),
+        stable=sum(stable, start=NOTHING),
+        difference=pooled(independent(*pair) for pair in zip(canary, stable, strict=True)),
+        log_e_rollback=tests.log_e_worse(bounds.tolerance),
         log_e_promotion=tests.margins.value(margin),
     )
     if measure.unit is Unit.CALLS or plan.routing.by is By.RANDOM:
         return reading
-    return by_keys(reading, check, plan.analysis, tests.ratio.value(), compared, margin)
+    log_e_keys = tests.keys.value() if tests.keys is not None else None
+    differences = [bucket_difference(*pair) for pair in zip(canary, stable, strict=True) if are_known(*pair)]
+    return by_keys(reading, bounds, plan.analysis.alpha, log_e_keys, pooled(differences), margin)
+
+
+def are_known(canary: Losses, stable: Losses) -> bool:
+    """Tell whether a variant has enough events in an epoch to show how keys cluster."""
+    return max(canary.square, stable.square) >= BUCKET_EVENTS
 
 
 def by_keys(
-    rows: Reading, check: Check, analysis: Analysis, log_e_keys: float, epochs: Sequence[EpochSums], margin: float
+    rows: Reading, bounds: Bounds, alpha: float, log_e_keys: float | None, buckets: Difference, margin: float
 ) -> Reading:
     """Return the reading of rows where each key has its variant for good, so that rows are no independent draws.
 
     The least of two e-values is valid when one of them is: rows treated as independent, and the variance between
-    buckets of keys. Too few events for buckets: rollback rests on the keys that erred, promotion needs many keys.
+    buckets of keys. Too few events for buckets: a rollback rests on the keys that erred, where they are known, and a
+    promotion needs many keys. Nothing tolerated: known keys decide a rollback alone, for their test is exact.
     """
-    buckets = pooled(bucket_differences(epochs))
     confirmed = buckets.information > 0.0
-    rollback, promotion, bucket_promotion = rows.log_e_rollback, rows.log_e_promotion, None
-    if confirmed:
-        rho = tuning(margin, analysis.alpha)
-        bucket_promotion = log_e_below(buckets, margin, rho)
-        promotion = min(promotion, bucket_promotion)
-    if check.tolerance:
-        mirrored = Difference(-buckets.estimate, buckets.information)
-        rho = tuning(check.margin, analysis.alpha)
-        rollback = min(rollback, log_e_below(mirrored, -check.tolerance, rho) if confirmed else log_e_keys)
-    else:
+    bucket_promotion = log_e_below(buckets, margin, tuning(margin, alpha)) if confirmed else None
+    promotion = min(rows.log_e_promotion, bucket_promotion) if bucket_promotion is not None else rows.log_e_promotion
+    if log_e_keys is not None and not bounds.tolerance:
         rollback = log_e_keys
-    return Reading(
-        measure=rows.measure,
-        canary=rows.canary,
-        stable=rows.stable,
+    elif confirmed:
+        mirrored = Difference(-buckets.estimate, buckets.information)
+        worse = log_e_below(mirrored, -bounds.tolerance, tuning(bounds.margin, alpha))
+        rollback = min(rows.log_e_rollback, worse)
+    else:
+        rollback = min(rows.log_e_rollback, log_e_keys or 0.0)
+    return replace(
+        rows,
         difference=buckets if confirmed else Difference(rows.difference.estimate, 0.0),
         log_e_rollback=rollback,
         log_e_promotion=promotion,
         log_e_keys=log_e_keys,
         log_e_bucket=bucket_promotion,
-        keys=(effective_keys_of(epochs, Variant.CANARY), effective_keys_of(epochs, Variant.STABLE)),
+        keys=(effective_keys(rows.canary.bucket_n), effective_keys(rows.stable.bucket_n)),
     )
 
 
-def bucket_differences(epochs: Sequence[EpochSums]) -> list[Difference]:
-    """Return the differences of those epochs in which a variant has enough events to show how keys cluster."""
-    return [
-        bucket_difference(
-            epoch.canary.bucket_rows, epoch.canary.bucket_faults, epoch.stable.bucket_rows, epoch.stable.bucket_faults
-        )
-        for epoch in epochs
-        if max(epoch.canary.row_fault_count, epoch.stable.row_fault_count) >= BUCKET_EVENTS
-    ]
+def independent(canary: Losses, stable: Losses) -> Difference:
+    """Return the difference of two means of independent units; nan without units.
 
-
-def binomial(canary: tuple[int, int], stable: tuple[int, int]) -> Difference:
-    """Return the difference of two rates of independent units, from (units, events); nan without units."""
-    (n, x), (m, y) = canary, stable
-    if not n or not m:
+    One event and one that did not happen are added to the variance, so that no rate of 0 has none.
+    """
+    if not canary.n or not stable.n:
         return Difference(math.nan, 0.0)
-    rate = (x + y + 1) / (n + m + 2)
-    return Difference(x / n - y / m, 1.0 / (rate * (1.0 - rate) * (1.0 / n + 1.0 / m)))
+    n = canary.n + stable.n + 2
+    variance = (canary.square + stable.square + 1) / n - ((canary.loss + stable.loss + 1) / n) ** 2
+    return Difference(canary.mean - stable.mean, 1.0 / (variance * (1.0 / canary.n + 1.0 / stable.n)))
 
 
-def added(counts: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Return the totals of (units, events)."""
-    return sum(n for n, _ in counts), sum(events for _, events in counts)
-
-
-def effective_keys_of(epochs: Sequence[EpochSums], variant: Variant | None = None) -> float:
-    """Return the effective number of keys of a variant, None: of both, in epochs with a canary."""
-    arms = [epoch.canary for epoch in epochs if epoch.share > 0 and variant is not Variant.STABLE]
-    arms += [epoch.stable for epoch in epochs if epoch.share > 0 and variant is not Variant.CANARY]
+def effective_keys_of(epochs: Sequence[EpochSums]) -> float:
+    """Return the effective number of keys of both variants, in epochs with a canary."""
+    arms = [arm for epoch in epochs if epoch.share > 0 for arm in (epoch.canary, epoch.stable)]
     return effective_keys(np.sum([sums.bucket_rows for sums in arms], axis=0)) if arms else 0.0

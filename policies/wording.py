@@ -2,7 +2,7 @@
 
 import math
 
-__all__ = ["e_value", "percent", "points", "span"]
+__all__ = ["amount", "e_value", "percent", "points", "span"]
 
 LARGEST_E = 1e6
 """Beyond this an e-value says nothing more to a reader."""
@@ -24,6 +24,15 @@ def points(difference: float) -> str:
     '0.5 pp'
     """
     return f"{100 * difference:.3g} pp"
+
+
+def amount(value: float) -> str:
+    """Return a number in the unit of its metric.
+
+    >>> amount(0.07684), amount(12.345), amount(0.0)
+    ('0.0768', '12.3', '0')
+    """
+    return f"{value:.3g}" if math.isfinite(value) else "unknown"
 
 
 def digits(value: float) -> str:

@@ -10,13 +10,18 @@ from .mixture import log_sum_exp
 __all__ = ["blamed", "log_mean_of"]
 
 
-def log_mean_of(log_e: Sequence[float]) -> float:
+def log_mean_of(log_e: Sequence[float], weights: Sequence[float] | None = None) -> float:
     """Return the logarithm of the mean of e-values; -inf without any, so that nothing decides nothing.
 
-    A mean is valid under any dependence, and the only admissible way that is (Wang, 2024, arXiv 2409.19888). It must
-    be taken of current values: a mean of running maxima is no e-process.
+    `weights` must be fixed beforehand and sum to 1; None: all equal. A mean is valid under any dependence, and the only
+    admissible way that is (Wang, 2024, arXiv 2409.19888). It must be taken of current values: a mean of running maxima
+    is no e-process.
     """
-    return log_sum_exp(np.array(log_e)) - math.log(len(log_e)) if log_e else -math.inf
+    if not log_e:
+        return -math.inf
+    if weights is None:
+        return log_sum_exp(np.array(log_e)) - math.log(len(log_e))
+    return log_sum_exp(np.array(log_e) + np.log(weights))
 
 
 def blamed(log_e: Sequence[float], alpha: float) -> tuple[int, ...]:

@@ -5,12 +5,12 @@ buckets by a hash that has nothing to do with the routing; what varies between b
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .losses import LOSS_UNIT, Losses
 from .score import Difference
 
 __all__ = ["bucket_difference", "effective_keys"]
@@ -34,50 +34,43 @@ def effective_keys(bucket_rows: ArrayLike) -> float:
     return total if concentration * total <= 1.0 else 1.0 / concentration
 
 
-def bucket_difference(
-    canary_rows: Sequence[int], canary_events: Sequence[int], stable_rows: Sequence[int], stable_events: Sequence[int]
-) -> Difference:
-    """Return the difference of the event rates with the information that the variance between buckets leaves.
+def bucket_difference(canary: Losses, stable: Losses) -> Difference:
+    """Return the difference of the mean losses with the information that the variance between buckets leaves.
 
     Few events show too little variance, and the fewer the lower the rate, which would flatter an arm that was lucky.
-    So the arm with more events gives the design effect (its variance by that of independent rows), and neither
-    arm's variance is taken for less than that effect at the common rate. Information is 0 where an arm has no rows
+    So the arm with more loss gives the design effect (its variance by that of independent rows), and neither
+    arm's variance is taken for less than that effect at the common mean. Information is 0 where an arm has no rows
     or the buckets do not differ.
     """
-    arms = Arm.of(canary_rows, canary_events), Arm.of(stable_rows, stable_events)
-    if min(arm.rows for arm in arms) == 0:
+    if not canary.n or not stable.n:
         return Difference(math.nan, 0.0)
-    richer = max(arms, key=lambda arm: arm.events)
-    common = sum(arm.events for arm in arms) / sum(arm.rows for arm in arms)
-    floor = richer.design_effect() * common * (1.0 - common)
+    arms = Arm.of(canary), Arm.of(stable)
+    richer = max(arms, key=lambda arm: arm.square)
+    rows = canary.n + stable.n
+    common = (canary.square + stable.square) / rows - ((canary.loss + stable.loss) / rows) ** 2
+    floor = richer.design_effect() * common
     variance = sum(max(arm.variance, floor / arm.rows) for arm in arms)
     return Difference(arms[0].mean - arms[1].mean, 1.0 / variance if variance > 0.0 else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Rows, events and the variance of their ratio, B/(B-1) sum (S_b - m N_b)^2 / N^2; nan without rows."""
+    """Rows, mean loss, sum of squared losses, and the variance of the mean, B/(B-1) sum (S_b - m N_b)^2 / N^2."""
 
-    rows: float
-    events: float
+    rows: int
+    mean: float
+    square: float
     variance: float
 
     @classmethod
-    def of(cls, rows: Sequence[int], events: Sequence[int]) -> "Arm":
-        """Return the arm from its counts per bucket."""
-        n, s = np.asarray(rows, dtype=np.float64), np.asarray(events, dtype=np.float64)
-        total, hits = float(n.sum()), float(s.sum())
-        if total == 0.0:
-            return cls(0.0, 0.0, math.nan)
-        spread = float(np.square(s - hits / total * n).sum())
-        return cls(total, hits, len(n) / (len(n) - 1) * spread / total**2)
-
-    @property
-    def mean(self) -> float:
-        """Events by row."""
-        return self.events / self.rows
+    def of(cls, losses: Losses) -> "Arm":
+        """Return the arm from losses of one row at least, whose key buckets are known."""
+        n = np.array(losses.bucket_n, dtype=np.float64)
+        spread = np.array(losses.bucket_total, dtype=np.float64) / LOSS_UNIT - losses.mean * n
+        variance = len(n) / (len(n) - 1) * float(np.square(spread).sum()) / losses.n**2
+        return cls(losses.n, losses.mean, losses.square, variance)
 
     def design_effect(self) -> float:
-        """Return by how much the variance exceeds that of independent rows; 1 where no row or every row failed."""
-        independent = self.mean * (1.0 - self.mean) / self.rows
+        """Return by how much the variance exceeds that of independent rows; 1 where all rows have the same loss."""
+        independent = (self.square / self.rows - self.mean**2) / self.rows
         return self.variance / independent if independent > 0.0 else 1.0

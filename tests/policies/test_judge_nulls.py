@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from bench.simulated import World, attempt, cuts, frozen_of, plan_for
-from coalmine.policies import By, Decision, Judgement, Memory, Plan, Sums, judge, metrics
+from coalmine.policies import By, Decision, Judgement, Losses, Memory, Plan, Sums, comparison, judge, metrics
 from coalmine.policies.epochs import EpochSums, by_epoch
 from coalmine.policies.stats.bernstein import Arms
 from coalmine.policies.stats.rate_ratio import Split
@@ -69,10 +69,10 @@ def test_errors_on_the_margin_are_not_promoted_although_keys_are_few_and_stubbor
 # --- broken on purpose ---
 
 
-def rows_for_calls(ms: float) -> Callable[[Sums], tuple[int, int]]:
+def rows_for_calls(ms: float) -> Callable[[Sums], Losses]:
     """Count every row of a call as an observation of its own."""
     counted = metrics_slow_calls(ms)
-    return lambda sums: (20 * counted(sums)[0], 20 * counted(sums)[1])
+    return lambda sums: Losses.of_events(20 * counted(sums).n, 20 * round(counted(sums).loss))
 
 
 metrics_slow_calls = metrics.slow_calls
@@ -95,13 +95,15 @@ def test_rows_taken_for_keys_are_caught() -> None:
 
 def swapped(arms: Arms) -> Split:
     """Hold stable's events against the canary."""
-    return Split(1 - arms.canary_n / (arms.canary_n + arms.stable_n), arms.stable_events, arms.canary_events)
+    return Split(
+        1 - arms.canary_n / (arms.canary_n + arms.stable_n), round(arms.stable_total), round(arms.canary_total)
+    )
 
 
 def test_a_wrong_sign_is_caught() -> None:
     bad = World(by=By.RANDOM, rows=200, extra_row_fault=0.05)
 
-    with mock.patch.object(judge, "split_of", swapped):
+    with mock.patch.object(comparison, "split_of", swapped):
         assert rollbacks(bad, STILL, runs=3) == 0
 
 

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
+from coalmine.policies import Losses
 from coalmine.policies.stats.keys import bucket_difference, effective_keys
+
+
+def arm(rows: list[int], events: list[int]) -> Losses:
+    """The losses of an arm with so many rows and events in each key bucket."""
+    return Losses.of_events(sum(rows), sum(events), rows, events)
 
 
 def test_one_key_is_one() -> None:
@@ -39,8 +45,8 @@ def test_the_information_matches_the_spread_of_repeated_differences() -> None:
         for keys in (400, 3_600):
             rows, rate = rng.poisson(10, keys), rng.beta(0.5, 9.5, keys)
             bucket = rng.integers(0, 64, keys)
-            arms += [np.bincount(bucket, rows, 64).astype(int).tolist(),
-                     np.bincount(bucket, rng.binomial(rows, rate), 64).astype(int).tolist()]  # fmt: skip
+            arms.append(arm(np.bincount(bucket, rows, 64).astype(int).tolist(),
+                            np.bincount(bucket, rng.binomial(rows, rate), 64).astype(int).tolist()))  # fmt: skip
         difference = bucket_difference(*arms)
         seen.append(difference.estimate)
         claimed.append(1 / difference.information)
@@ -50,20 +56,18 @@ def test_the_information_matches_the_spread_of_repeated_differences() -> None:
 
 
 def test_an_empty_variant_leaves_no_information() -> None:
-    full, none = [10] * 64, [0] * 64
-
-    assert bucket_difference(none, none, full, [1, 2] * 32).information == 0.0
+    assert bucket_difference(Losses(), arm([10] * 64, [1, 2] * 32)).information == 0.0
 
 
 def test_buckets_that_do_not_differ_leave_no_information() -> None:
-    assert bucket_difference([10] * 64, [0] * 64, [90] * 64, [0] * 64).information == 0.0
+    assert bucket_difference(arm([10] * 64, [0] * 64), arm([90] * 64, [0] * 64)).information == 0.0
 
 
 def test_an_arm_that_was_lucky_is_not_taken_for_certain() -> None:
     clustered = [100 if bucket % 16 == 0 else 0 for bucket in range(64)]
 
-    lucky = bucket_difference([100] * 64, [0] * 64, [900] * 64, clustered)
-    unlucky = bucket_difference([100] * 64, [n // 9 for n in clustered], [900] * 64, clustered)
+    lucky = bucket_difference(arm([100] * 64, [0] * 64), arm([900] * 64, clustered))
+    unlucky = bucket_difference(arm([100] * 64, [n // 9 for n in clustered]), arm([900] * 64, clustered))
 
     assert 0.0 < lucky.information <= unlucky.information * 1.3
 
@@ -71,7 +75,7 @@ def test_an_arm_that_was_lucky_is_not_taken_for_certain() -> None:
 def test_the_effect_of_clusters_is_taken_from_the_arm_with_more_events() -> None:
     clustered, even = [64 if bucket == 9 else 0 for bucket in range(64)], [1] * 64
 
-    alike = bucket_difference([500] * 64, even, [500] * 64, [0, 2] * 32)
-    apart = bucket_difference([500] * 64, even, [500] * 64, [2 * n for n in clustered])
+    alike = bucket_difference(arm([500] * 64, even), arm([500] * 64, [0, 2] * 32))
+    apart = bucket_difference(arm([500] * 64, even), arm([500] * 64, [2 * n for n in clustered]))
 
     assert apart.information < alike.information / 20
