@@ -5,10 +5,10 @@ p_c = logistic(logit p_s + g), w the canary's share and p_0 = w p_c + (1 - w) p_
 
     canary: p_c / p_0 for an event, (1 - p_c) / (1 - p_0) without;   stable: the same with p_s in place of p_c
 
-(Turner, Ly & Gruenwald, 2024, arXiv 2106.02693). For a row whose event has the probability q in both arms the two means are
-a(q) and b(q) with w a + (1 - w) b = 1. So under random routing with the designed w the mean of E is exactly 1, and at
-most exp(w k sum(q_c - q_s)) with a k > 0 if the arms differ: it needs no p_s that is right, no equal rows and no
-constant rate. With the observed share in place of w it is at most 1 for rows of equal rates given the past (weighted
+(Turner, Ly & Gruenwald, 2024, arXiv 2106.02693). For a row whose event has the probability q in both arms the two
+means are a(q) and b(q) with w a + (1 - w) b = 1. So under random routing with the designed w the mean of E is exactly
+1, and at most exp(w k sum(q_c - q_s)) with a k > 0 if the arms differ: it needs no p_s that is right, no equal rows and
+no constant rate. With the observed share in place of w it is at most 1 for rows of equal rates given the past (weighted
 means: a^w b^(1-w) <= 1); rows that differ among themselves then cost up to a factor 1 + w (1-w) (p_c-p_s)^2 / (2 p q)
 a block, 1.0002 at 2 points of 10 %.
 

@@ -5,10 +5,11 @@ y to stable; the Bayes factor of "another share, Beta(K w, K (1-w)) distributed"
 
     ln E = ln B(K w + x, K (1-w) + y) - ln B(K w, K (1-w)) - x ln w - y ln(1-w)
 
-(Lindon & Malek, 2022, arXiv 2011.03567, for two variants): the product of the predictive probabilities of all units against their
-designed ones, so a martingale in n. It is taken of the counts since the epoch began; epochs share no unit, so their
-logarithms add. Assumes units that are routed independently of each other: rows under random routing, keys counted once
-under keyed routing, never rows of sticky keys. Guarantee: P(E ever reaches 1/alpha) <= alpha (Ville, 1939).
+(Lindon & Malek, 2022, arXiv 2011.03567, for two variants): the product of the predictive probabilities of all units
+against their designed ones, so a martingale in n. It is taken of the counts since the epoch began; epochs share no
+unit, so their logarithms add. Assumes units that are routed independently of each other: rows under random routing,
+keys counted once under keyed routing, never rows of sticky keys. Guarantee: P(E ever reaches 1/alpha) <= alpha (Ville,
+1939).
 """
 
 from collections.abc import Iterable
