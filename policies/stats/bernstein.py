@@ -19,14 +19,14 @@ under the null (Ville, 1939).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from .mixture import Floats, bell_weights
 from .restarts import Restarts
 
-__all__ = ["Arms", "Bernstein", "Null"]
+__all__ = ["Arms", "Bernstein", "Null", "Sample", "Terms"]
 
 MULTIPLES = np.exp(np.linspace(-3.0, 3.0, 20))
 """Bets as multiples of the best one for the design effect."""
@@ -44,6 +44,24 @@ class Null(Enum):
     """delta <= bound: refuted, the canary is worse than the bound; for rollback."""
     WORSE = "worse"
     """delta >= bound: refuted, the canary is not worse by the bound; for promotion."""
+
+
+class Terms(NamedTuple):
+    """What ln E takes from a sample: S and V, the units they sum over, C, and the guess of the variance of phi."""
+
+    signed: float
+    square: float
+    n: int
+    cap: float
+    variance: float
+
+
+class Sample(Protocol):
+    """Losses of one look and epoch, compared in some way: between two arms (`Arms`), or in pairs (`paired`)."""
+
+    def terms(self, null: Null, centre: float, variance: float) -> Terms | None:
+        """Return what ln E takes, around guesses from the past; None where nothing is compared."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +85,18 @@ class Arms:
         x, y = float(canary_events), float(stable_events)
         return cls(share, canary_n, x, x, stable_n, y, y)
 
-    def sums(self, centre: float) -> tuple[float, float]:
-        """Return S and V, the sums of phi and phi^2 around `centre`."""
+    def terms(self, null: Null, centre: float, variance: float) -> Terms | None:
+        """Return what ln E takes; None with a share of 0 or 1. `variance` is that of a single loss."""
         w, v = self.share, 1.0 - self.share
+        if not 0.0 < w < 1.0:
+            return None
         signed = (self.canary_total - centre * self.canary_n) / w
         signed -= (self.stable_total - centre * self.stable_n) / v
         square = squares_around(centre, self.canary_n, self.canary_total, self.canary_squares) / w**2
         square += squares_around(centre, self.stable_n, self.stable_total, self.stable_squares) / v**2
-        return signed, square
+        lower, upper = max(centre / w, (1.0 - centre) / v), max((1.0 - centre) / w, centre / v)
+        cap = lower if null is Null.NOT_WORSE else upper
+        return Terms(signed, square, self.canary_n + self.stable_n, cap, variance * (1.0 / w + 1.0 / v))
 
 
 def squares_around(centre: float, n: int, total: float, squares: float) -> float:
@@ -106,28 +128,24 @@ class Bernstein:
         """
         return cls(null, bounds, effects, Restarts.start((len(bounds), len(MULTIPLES)), spacing))
 
-    def update(self, arms: Iterable[Arms], centre: float, variance: float) -> "Bernstein":
+    def update(self, samples: Iterable[Sample], centre: float, variance: float) -> "Bernstein":
         """Return the tests after one more look.
 
-        `centre` (0..1) and `variance` (above 0, of a single loss; of events centre (1 - centre)) are guesses that
-        must come from earlier looks. Epochs whose share is 0 or 1 compare nothing and are skipped.
+        `centre` (of two arms 0..1) and `variance` (above 0, of a single loss; of events centre (1 - centre)) are
+        guesses that must come from earlier looks. Epochs whose share is 0 or 1 compare nothing and are skipped.
         """
         gain = np.zeros((len(self.bounds), len(MULTIPLES)))
-        for epoch in arms:
-            if 0.0 < epoch.share < 1.0:
-                gain += self._gain(epoch, centre, variance)
+        for sample in samples:
+            terms = sample.terms(self.null, centre, variance)
+            if terms is not None:
+                gain += self._gain(terms)
         return Bernstein(self.null, self.bounds, self.effects, self.restarts.update(gain))
 
-    def _gain(self, arms: Arms, centre: float, variance: float) -> Floats:
-        w, v = arms.share, 1.0 - arms.share
-        signed, square = arms.sums(centre)
-        n = arms.canary_n + arms.stable_n
+    def _gain(self, terms: Terms) -> Floats:
+        signed, square, n, cap, variance = terms
         bounds = np.array(self.bounds)[:, None]
-        if self.null is Null.NOT_WORSE:
-            gain, cap = signed - bounds * n, max(centre / w, (1.0 - centre) / v)
-        else:
-            gain, cap = bounds * n - signed, max((1.0 - centre) / w, centre / v)
-        best = cap * np.array(self.effects)[:, None] / (variance * (1.0 / w + 1.0 / v))
+        gain = signed - bounds * n if self.null is Null.NOT_WORSE else bounds * n - signed
+        best = cap * np.array(self.effects)[:, None] / variance
         bets = np.minimum(np.maximum(best * MULTIPLES, BET_LOWEST), BET_HIGHEST)
         return np.asarray(bets / cap * gain - (-np.log1p(-bets) - bets) * square / cap**2)
 

@@ -55,7 +55,8 @@ def test_events_are_losses_of_nought_and_one() -> None:
 
 def mean_e(null: Null, share: float, canary_rate: float, stable_rate: float, bound: float, centre: float) -> float:
     """The mean of E over every outcome of a look of 10 rows that are routed at random."""
-    n, mean = 10, 0.0
+    n = 10
+    mean = 0.0
     for n_c in range(n + 1):
         for x, y in product(range(n_c + 1), range(n - n_c + 1)):
             chance = stats.binom.pmf(n_c, n, share)
@@ -140,9 +141,10 @@ def test_losses_that_hardly_vary_lose_no_digits_to_cancellation() -> None:
     canary, stable = (0.7 + 1e-6 * rng.standard_normal(500)).tolist(), (0.7 + 1e-6 * rng.standard_normal(500)).tolist()
     exact = sum(4 * math.pow(x - 0.7, 2) for x in canary + stable)
 
-    _, square = arms_of(0.5, canary, stable).sums(0.7)
+    terms = arms_of(0.5, canary, stable).terms(Null.WORSE, 0.7, 0.1)
 
-    assert square == pytest.approx(exact, abs=1e-11)
+    assert terms is not None
+    assert terms.square == pytest.approx(exact, abs=1e-11)
 
 
 @given(st.lists(st.lists(st.floats(0, 1), max_size=6), min_size=2, max_size=6))
