@@ -2,7 +2,7 @@
 
 A pair removes what its request does to both losses, so a shadow needs a small part of the rows a canary needs: 2 points
 of 10 % errors, where the models differ in 4 % of the rows, take 620 pairs at a fixed size instead of 15,500 rows.
-Looked at all the time, the sign test needs 740 on average and the difference 1,200 [simulated].
+Looked at all the time, the sign test needs 740 on average and the difference 1,200.
 
 - Sign test: only pairs whose losses differ count. If the canary is not worse, it is the worse one in half of them at
   most, so they are a split with the share 1/2: `RateRatio`, with `discordant` for its events.
