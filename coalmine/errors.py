@@ -44,7 +44,8 @@ class ConfigError(CoalmineError):
 class Problem:
     """One thing wrong in a file: where (line and column count from 1), in which key, what and what to write.
 
-    `source` is the text of the line, empty when the place is no line of the file.
+    `source` is the text of the line, empty when the place is no line of the file. `severity` is error, or warning for
+    what is allowed and will surprise.
     """
 
     file: str
@@ -53,10 +54,12 @@ class Problem:
     path: str
     message: str
     source: str = ""
+    severity: str = "error"
 
     def __str__(self) -> str:
         """Return `file:line:col: path: message`, then the line with a caret under the place."""
-        head = f"{self.file}:{self.line}:{self.column}: " + (f"{self.path}: " if self.path else "")
+        head = f"{self.file}:{self.line}:{self.column}: " + ("warning: " if self.severity == "warning" else "")
+        head += f"{self.path}: " if self.path else ""
         if not self.source:
             return head + self.message
         gutter = f"{self.line:5} | "

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,14 +32,14 @@ def lint(
     files: Files,
     output: Annotated[Report, typer.Option("--output", "-o", help="Form of the report.")] = Report.TEXT,
 ) -> None:
-    """Check rollout files; every error with its place. Ends with 1 when there is any."""
-    from ..rollout_file import load, warnings
+    """Check rollout files; every error with its place. Ends with 1 when there is any; warnings do not count."""
+    from ..rollout_file import review
 
     problems: list[Problem] = []
     failed = False
     for file in files:
         try:
-            plan, _ = load(file)
+            reviewed = review(file)
         except RolloutFileError as error:
             problems += error.problems
             if output is Report.TEXT:
@@ -48,23 +48,25 @@ def lint(
             failed = True
             fail(error)
         else:
-            for warning in warnings(plan):
-                note(f"{file}: warning: {warning}")
+            problems += reviewed.warnings
             if output is Report.TEXT:
-                say(f"{file}: {plan.name} is valid")
+                for warning in reviewed.warnings:
+                    note(str(warning))
+                say(f"{file}: {reviewed.plan.name} is valid")
     if output is Report.JSON:
         say(document([asdict(problem) for problem in problems]))
     if output is Report.GITHUB:
         for problem in problems:
             say(annotation(problem))
-    if problems or failed:
+    if failed or any(problem.severity == "error" for problem in problems):
         raise typer.Exit(Exit.FAILED)
 
 
 def annotation(problem: Problem) -> str:
     """Return a problem in the form that GitHub shows beside the line."""
-    text = f"{problem.path}: {problem.message}".replace("%", "%25")
-    return f"::error file={problem.file},line={problem.line},col={problem.column}::{text}"
+    text = f"{problem.path}: {problem.message}" if problem.path else problem.message
+    place = f"file={problem.file},line={problem.line},col={problem.column}"
+    return f"::{problem.severity} {place}::{text.replace('%', '%25')}"
 
 
 def show(
@@ -115,11 +117,18 @@ def summary(plan: "Plan", digest: str) -> list[str]:
 
 def check_row(check: "Check") -> list[str]:
     """Return a check as cells."""
-    from coalmine.policies.wording import percent, points
+    from coalmine.policies.wording import percent
 
-    metric: Any = check.metric.value
+    from ..rollout_file.differences import in_words
+
+    metric = check.own or check.metric.value
     if check.slower_than_ms is not None:
         metric += f" over {check.slower_than_ms:g} ms"
+    if check.field is not None:
+        better = "lower" if check.direction.value == "increase" else "higher"
+        metric += f" of {check.field}, {better} is better"
+    if check.segment_by is not None:
+        metric += f" by {check.segment_by}"
     role = check.role.value + (" (dry run)" if check.dry_run else "")
     limit = "-" if check.limit is None else percent(check.limit)
-    return [check.name, metric, role, points(check.margin), points(check.tolerance), limit]
+    return [check.name, metric, role, in_words(check, check.margin), in_words(check, check.tolerance), limit]

@@ -29,10 +29,12 @@ def run(
     processes: Annotated[int, typer.Option("--processes", min=1, help="Scoring processes.")] = 1,
 ) -> None:
     """Run the workers. Ends with 0 stopped, 64 bad file or settings, 69 unreachable, 70 fault, 71 slow stop."""
-    from ..rollout_file import load
+    from ..rollout_file import load, require_runnable
 
     try:
         plans = [load(file)[0] for file in files]
+        for plan, file in zip(plans, files, strict=True):
+            require_runnable(plan, str(file))
         settings = settings_of(ctx)
         from coalmine.run import run as run_workers
 

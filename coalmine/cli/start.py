@@ -37,11 +37,13 @@ def start(
     """Begin a new attempt with a canary."""
     from coalmine.policies import Start, initial
 
-    from ..rollout_file import load
+    from ..rollout_file import load, require_runnable
 
     plan, file_digest = load(file) if file is not None else (None, "")
-    if plan is not None and plan.name != name:
-        raise CommandError(f"{file} is the file of {plan.name!r}; type `coalmine start {plan.name} --file {file}`")
+    if plan is not None:
+        if plan.name != name:
+            raise CommandError(f"{file} is the file of {plan.name!r}; type `coalmine start {plan.name} --file {file}`")
+        require_runnable(plan, str(file))
     root = settings_of(ctx).models.root
     model = canary_of(plan, canary, digest, root)
     with connect(ctx) as operator:
@@ -104,13 +106,17 @@ def refuse_mixed_stable(operator: "Operator", name: str) -> None:
 
 
 def announce(plan: "Plan | None", yes: bool) -> None:
-    """Say how long the plan takes at least, and ask if it cannot end before its deadline."""
-    from ..rollout_file import warnings
+    """Say how long the plan takes at least and what will surprise; ask if it cannot end before its deadline."""
+    from ..rollout_file import unreachable, warnings
     from .words import ago, plural, weight
 
     assert plan is not None
     holds = sum(step.hold_ms for step in plan.steps) / 1000
     ramp = ", ".join(weight(step.weight) for step in plan.steps)
     note(f"plan: {plural(len(plan.steps), 'step')} ({ramp}), at least {ago(holds)} to the promotion")
+    too_short = unreachable(plan)
     for warning in warnings(plan):
-        ask(warning, yes)
+        if warning in too_short:
+            ask(warning, yes)
+        else:
+            note(f"warning: {warning}")

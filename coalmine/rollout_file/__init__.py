@@ -2,25 +2,41 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from coalmine.errors import ConfigError, Problem, RolloutFileError
-from coalmine.policies import Clock, Plan
+from coalmine.policies import Plan
 
-from .document import Document, read
+from .advice import advice, not_yet, too_short
+from .document import Document, path_text, read
 from .problems import problems_of
 from .schema import RolloutFile
-from .units import format_duration
 from .writing import write
 
-__all__ = ["file_digest", "load", "parse", "warnings", "write"]
+__all__ = ["Reviewed", "file_digest", "load", "parse", "require_runnable", "review", "unreachable", "warnings", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """A rollout file that can be used: its plan, its digest, and what will surprise, each at its place."""
+
+    plan: Plan
+    digest: str
+    warnings: tuple[Problem, ...]
 
 
 def load(path: str | Path) -> tuple[Plan, str]:
-    """Return the plan in a file and the file's digest, `sha256:` of its bytes.
+    """Return the plan in a file and the file's digest; raise as `review` does."""
+    reviewed = review(path)
+    return reviewed.plan, reviewed.digest
+
+
+def review(path: str | Path) -> Reviewed:
+    """Return what is in a file; its digest is `sha256:` of its bytes.
 
     `${NAME}` in a model's address is taken from the environment of this process. Raises ConfigError when the file
     cannot be read and RolloutFileError, with every problem, when it cannot be used as written.
@@ -32,7 +48,9 @@ def load(path: str | Path) -> tuple[Plan, str]:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; name an existing rollout file") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    return parse(text, str(path), os.environ), file_digest(content)
+    document, plan = understood(text, str(path), os.environ)
+    found = (replace(document.at_value(item.path, item.message), severity="warning") for item in advice(plan))
+    return Reviewed(plan, file_digest(content), tuple(sorted(found, key=place)))
 
 
 def file_digest(content: bytes) -> str:
@@ -45,18 +63,28 @@ def parse(text: str, name: str, environment: Mapping[str, str] | None = None) ->
 
     Raises RolloutFileError with every problem that was found, in order of place.
     """
+    return understood(text, name, environment or {})[1]
+
+
+def understood(text: str, name: str, environment: Mapping[str, str]) -> tuple[Document, Plan]:
+    """Return a text as a document with places and as a plan; raise as `parse` does."""
     document = read(text, name)
     problems = [document.source.problem(place, path, "this key stands here twice; keep one")
                 for path, place in document.repeated]  # fmt: skip
     try:
-        file = RolloutFile.model_validate(document.value, context={"environment": environment or {}})
+        file = RolloutFile.model_validate(document.value, context={"environment": environment})
     except ValidationError as error:
         problems += problems_of(document, error)
     else:
         problems += conflicts(document, file.value())
         if not problems:
-            return file.value()
-    raise RolloutFileError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+            return document, file.value()
+    raise RolloutFileError(sorted(problems, key=place))
+
+
+def place(problem: Problem) -> tuple[int, int]:
+    """Return where a problem stands, for sorting."""
+    return problem.line, problem.column
 
 
 def conflicts(document: Document, plan: Plan) -> Iterator[Problem]:
@@ -69,9 +97,19 @@ def conflicts(document: Document, plan: Plan) -> Iterator[Problem]:
 
 def warnings(plan: Plan) -> list[str]:
     """Return what is allowed but will surprise, as `path: message`."""
-    holds = sum(step.hold_ms for step in plan.steps)
-    if plan.analysis.clock is Clock.WALL and holds > plan.analysis.deadline_ms:
-        deadline = format_duration(plan.analysis.deadline_ms)
-        message = f"analysis.deadline: {deadline} is over before the holds of the steps ({format_duration(holds)})"
-        return [f"{message}; raise it or shorten the holds"]
-    return []
+    return [f"{path_text(item.path)}: {item.message}" for item in advice(plan)]
+
+
+def unreachable(plan: Plan) -> list[str]:
+    """Return why an attempt with this plan cannot end before its deadline, as `path: message`."""
+    return [f"{path_text(item.path)}: {item.message}" for item in too_short(plan)]
+
+
+def require_runnable(plan: Plan, name: str) -> None:
+    """Raise ConfigError for a plan with checks whose evidence this version does not gather; `name` is the file's.
+
+    Such a file is a good one: it can be checked, shown, compared, estimated and simulated.
+    """
+    reasons = [f"{name}: {path_text(item.path)}: {item.message}" for item in not_yet(plan)]
+    if reasons:
+        raise ConfigError("\n".join(reasons))

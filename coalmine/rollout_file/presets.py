@@ -2,10 +2,45 @@
 
 from coalmine.policies import Check, Metric, Step
 
-__all__ = ["DEFAULT_CHECKS", "MARGINS", "PRESETS", "SLOWER_THAN_MS", "default_tolerance"]
+from .differences import Difference
 
-MARGINS = {Metric.ERROR_RATE: 0.005, Metric.SLOW_RATE: 0.02}
-"""What a canary must be shown not to be worse by (rate 0..1): about 1,000 faultless canary requests prove the first."""
+__all__ = [
+    "CAPS",
+    "DEFAULT_CHECKS",
+    "FIELD",
+    "LABELLED_SAMPLES",
+    "MARGINS",
+    "PRESETS",
+    "SLOWER_THAN_MS",
+    "default_tolerance",
+]
+
+MARGINS = {
+    Metric.ERROR_RATE: Difference(0.005),
+    Metric.SLOW_RATE: Difference(0.02),
+    Metric.ACCURACY: Difference(0.01),
+    Metric.MISS_RATE: Difference(0.02),
+    Metric.FALSE_ALARM_RATE: Difference(0.01),
+    Metric.BRIER: Difference(0.01),
+    Metric.LOG_LOSS: Difference(0.03),
+    Metric.MEAN: Difference(0.02, relative=True),
+    Metric.OWN: Difference(0.01),
+}
+"""What a canary must be shown not to be worse by, in the unit of the metric.
+
+About 1,000 faultless canary requests prove the margin of errors. Misses are counted among the positive labels only,
+of which there are few, so they get twice what accuracy has. A point of the Brier score is about three hundredths of
+log loss. Errors of a regression are in the unit of the label, for which nobody can guess a margin.
+"""
+
+CAPS = {Metric.LOG_LOSS: 5.0}
+"""Losses above count as this much: a log loss of 5 means that the truth was given a chance of 0.7 %."""
+
+FIELD = "value"
+"""The field of feedback whose mean is compared if none is named."""
+
+LABELLED_SAMPLES = 200
+"""Canary rows a step asks for if a check needs labels: not every row gets one."""
 
 SLOWER_THAN_MS = 50.0
 """A call over this is slow: far above a healthy in-process model, so it compares models and not batch sizes."""
@@ -17,12 +52,12 @@ def default_tolerance(metric: Metric, margin: float) -> float:
 
 
 DEFAULT_CHECKS = (
-    Check(name="errors", metric=Metric.ERROR_RATE, margin=MARGINS[Metric.ERROR_RATE]),
+    Check(name="errors", metric=Metric.ERROR_RATE, margin=MARGINS[Metric.ERROR_RATE].size),
     Check(
         name="slow",
         metric=Metric.SLOW_RATE,
-        margin=MARGINS[Metric.SLOW_RATE],
-        tolerance=default_tolerance(Metric.SLOW_RATE, MARGINS[Metric.SLOW_RATE]),
+        margin=MARGINS[Metric.SLOW_RATE].size,
+        tolerance=default_tolerance(Metric.SLOW_RATE, MARGINS[Metric.SLOW_RATE].size),
         slower_than_ms=SLOWER_THAN_MS,
     ),
 )

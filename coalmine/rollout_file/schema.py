@@ -1,24 +1,22 @@
 """The rollout file as its author writes it: which keys there are, in which units, with which defaults.
 
-Validation says what is wrong in the words of the author; turning a validated file into a `Plan` cannot fail.
+Validation says what is wrong in the words of the author; turning a validated file into a `Plan` cannot fail. What each
+key means stands here once: errors, the JSON Schema and the page of the documentation are made of it.
 """
 
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from coalmine.policies import (
     MOST_SAMPLES,
     Analysis,
     By,
-    Check,
     Clock,
-    Metric,
     ModelRef,
     OnInsufficient,
     Plan,
-    Role,
     Routing,
     Rule,
     Step,
@@ -27,20 +25,19 @@ from coalmine.policies import (
 )
 
 from ..suggest import one_of
-from .presets import DEFAULT_CHECKS, MARGINS, PRESETS, SLOWER_THAN_MS, default_tolerance
-from .units import quoted
+from .checks import CheckPart
+from .part import Part, entry
+from .presets import DEFAULT_CHECKS, LABELLED_SAMPLES, PRESETS
+from .units import format_duration, quoted
 from .words import (
     Digest,
     KeyField,
     Longer,
-    Margin,
-    MetricWord,
     Milliseconds,
     Name,
     OfOneCall,
-    Points,
+    OnOff,
     RowField,
-    Share,
     Text,
     TopicName,
     Uri,
@@ -49,25 +46,20 @@ from .words import (
     word_of,
 )
 
-__all__ = ["LATER_KEYS", "RolloutFile", "keys_under"]
+__all__ = ["LATER_KEYS", "PARTS", "RolloutFile", "keys_under"]
 
-LATER_KEYS = frozenset(
-    ("shadow", "bake", "windows", "notify", "on_success", "segment_by", "labels", "field", "direction", "cap")
-)
+LATER_KEYS = frozenset(("shadow", "bake", "windows", "notify", "on_success", "labels"))
 """Keys that the format knows and this version does not act on; they are refused, never ignored."""
 
-
-class Part(BaseModel):
-    """A mapping of the file: unknown keys are errors, nothing is converted silently."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+STEP = Step(weight=1)
+ANALYSIS = Analysis()
 
 
 class ModelPart(Part):
     """Where a model package is and, if given, what its content must be."""
 
-    uri: Uri
-    digest: Digest | None = None
+    uri: Uri = entry("address of the package; `${NAME}` is taken from the environment")
+    digest: Digest | None = entry("what the content must be, as `coalmine model inspect` prints it", None)
 
     def value(self) -> ModelRef:
         """Return it for the plan."""
@@ -77,12 +69,12 @@ class ModelPart(Part):
 class TopicsPart(Part):
     """Topics that are not called `{name}.requests` and so on."""
 
-    requests: TopicName | None = None
-    predictions: TopicName | None = None
-    outcomes: TopicName | None = None
-    feedback: TopicName | None = None
-    labels: TopicName | None = None
-    dead_letters: TopicName | None = None
+    requests: TopicName | None = entry("what producers write (default `{name}.requests`)", None)
+    predictions: TopicName | None = entry("the answers (default `{name}.predictions`)", None)
+    outcomes: TopicName | None = entry("what serving did (default `{name}.outcomes`)", None)
+    feedback: TopicName | None = entry("truth that comes later (default `{name}.feedback`)", None)
+    labels: TopicName | None = entry("truth by the key of its request (default `{name}.labels`)", None)
+    dead_letters: TopicName | None = entry("requests that cannot be handled (default `{name}.dead-letters`)", None)
 
     def value(self, rollout: str) -> Topics:
         """Return all names, the default ones for those not given."""
@@ -94,8 +86,12 @@ class TopicsPart(Part):
 class RulePart(Part):
     """Rows whose field has a value go to a variant."""
 
-    when: Annotated[dict[RowField, Values], Field(min_length=1, max_length=1)]
-    variant: Annotated[Variant, word_of({"stable": Variant.STABLE, "canary": Variant.CANARY})]
+    when: Annotated[dict[RowField, Values], Field(min_length=1, max_length=1)] = entry(
+        "one field, `segment.NAME` or `feature.NAME`, and the value or values that match"
+    )
+    variant: Annotated[Variant, word_of({"stable": Variant.STABLE, "canary": Variant.CANARY})] = entry(
+        "who answers such a row; it is never evidence"
+    )
 
     def value(self) -> Rule:
         """Return it for the plan."""
@@ -104,14 +100,16 @@ class RulePart(Part):
 
 
 class RoutingPart(Part):
-    """Who may get the canary."""
+    """Who may get the canary: deny, allow, rules, only, then the hash; the first match wins."""
 
-    by: Annotated[By, word_of({item.value: item for item in By})] = By.KEY
-    key: KeyField = "key"
-    deny: list[Text] = []
-    allow: list[Text] = []
-    rules: list[RulePart] = []
-    only: dict[RowField, Values] = {}
+    by: Annotated[By, word_of({item.value: item for item in By})] = entry(
+        "`key`: the same key always gets the same variant; `random`: each request by itself", By.KEY.value
+    )
+    key: KeyField = entry("the field of a request that holds the key; absent there, the key of the Kafka record", "key")
+    deny: list[Text] = entry("keys that never get the canary", [])
+    allow: list[Text] = entry("keys that always get it while there is one", [])
+    rules: list[RulePart] = entry("rows that are placed by a field", [])
+    only: dict[RowField, Values] = entry("fields and values a row must have to be in scope", {})
 
     def value(self) -> Routing:
         """Return it for the plan."""
@@ -128,11 +126,15 @@ class RoutingPart(Part):
 class StepPart(Part):
     """One step of the ramp."""
 
-    weight: Weight
-    hold: Milliseconds = Step(weight=1).hold_ms
-    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = Step(weight=1).samples
-    margin_factor: Annotated[float, Field(ge=1)] = 1.0
-    approval: bool = False
+    weight: Weight = entry("percent of the keys in scope that get the canary")
+    hold: Milliseconds = entry("how long the step lasts at least", format_duration(STEP.hold_ms))
+    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] | None = entry(
+        f"canary rows the step needs at least (default {STEP.samples}, {LABELLED_SAMPLES} if a check needs labels); "
+        "the checks decide when it is done",
+        None,
+    )
+    margin_factor: Annotated[float, Field(ge=1)] = entry("what every margin is multiplied by in this step", 1.0)
+    approval: bool = entry("a person must approve before the step is left", False)
 
     @classmethod
     def of(cls, step: Step) -> "StepPart":
@@ -140,17 +142,17 @@ class StepPart(Part):
         return cls.model_construct(
             weight=step.weight,
             hold=step.hold_ms,
-            samples=step.samples,
+            samples=None,
             margin_factor=step.margin_factor,
             approval=step.approval,
         )
 
-    def value(self) -> Step:
-        """Return it for the plan."""
+    def value(self, samples: int) -> Step:
+        """Return it for the plan; `samples` are those of a step that names none."""
         return Step(
             weight=self.weight,
             hold_ms=self.hold,
-            samples=self.samples,
+            samples=self.samples or samples,
             margin_factor=self.margin_factor,
             approval=self.approval,
         )
@@ -164,63 +166,25 @@ def rising(steps: list[StepPart]) -> list[StepPart]:
     return steps
 
 
-class CheckPart(Part):
-    """A rule on one metric. `metric` and `margin` stand first: the others are checked against them."""
-
-    metric: MetricWord
-    margin: Margin | None = None
-    tolerance: Points | None = None
-    limit: Share | None = None
-    role: Annotated[Role, word_of({item.value: item for item in Role})] = Role.GUARDRAIL
-    dry_run: bool = False
-    slower_than: Longer | None = None
-
-    @field_validator("tolerance")
-    @classmethod
-    def tolerance_within_margin(cls, tolerance: float | None, info: ValidationInfo) -> float | None:
-        """Refuse a tolerance above the margin: a canary between them would be both promotable and to roll back."""
-        bound = info.data.get("margin") or MARGINS.get(info.data.get("metric", Metric.ERROR_RATE), 1.0)
-        if tolerance is not None and tolerance > bound:
-            raise ValueError("the tolerance must not exceed the margin; lower it or raise the margin")
-        return tolerance
-
-    @field_validator("slower_than")
-    @classmethod
-    def threshold_of_slow_rate(cls, slower_than: int | None, info: ValidationInfo) -> int | None:
-        """Refuse a threshold on a metric that has none."""
-        if info.data.get("metric", Metric.SLOW_RATE) is not Metric.SLOW_RATE:
-            raise ValueError("only metric slow_rate has a threshold; remove it")
-        return slower_than
-
-    def value(self, name: str) -> Check:
-        """Return it for the plan with the defaults of its metric."""
-        margin = MARGINS[self.metric] if self.margin is None else self.margin
-        tolerance = default_tolerance(self.metric, margin) if self.tolerance is None else self.tolerance
-        threshold = SLOWER_THAN_MS if self.metric is Metric.SLOW_RATE else None
-        return Check(
-            name=name,
-            metric=self.metric,
-            margin=margin,
-            tolerance=tolerance,
-            limit=self.limit,
-            role=self.role,
-            dry_run=self.dry_run,
-            slower_than_ms=threshold if self.slower_than is None else float(self.slower_than),
-        )
-
-
 class AnalysisPart(Part):
     """How and how often the evidence is judged."""
 
-    every: Longer = Analysis().every_ms
-    clock: Annotated[Clock, word_of({item.value: item for item in Clock})] = Analysis().clock
-    alpha: Annotated[float, Field(gt=0, le=0.5)] = Analysis().alpha
-    deadline: Longer = Analysis().deadline_ms
-    on_insufficient: Annotated[OnInsufficient, word_of({item.value: item for item in OnInsufficient})] = (
-        Analysis().on_insufficient
+    every: Longer = entry("time between two looks", format_duration(ANALYSIS.every_ms))
+    clock: Annotated[Clock, word_of({item.value: item for item in Clock})] = entry(
+        "whose time counts for looks, holds and the deadline: the analyzer's (`wall`) or the requests' (`event`)",
+        ANALYSIS.clock.value,
     )
-    freshness: Longer = Analysis().freshness_ms
-    checks: Annotated[dict[Name, CheckPart], Field(min_length=1)] | None = None
+    alpha: Annotated[float, Field(gt=0, le=0.5)] = entry(
+        "chance that checks ever roll back an equally good canary in one attempt", ANALYSIS.alpha
+    )
+    deadline: Longer = entry("when an answer is due", format_duration(ANALYSIS.deadline_ms))
+    on_insufficient: Annotated[OnInsufficient, word_of({item.value: item for item in OnInsufficient})] = entry(
+        "what happens when the deadline passes without one; it is never promoted then", ANALYSIS.on_insufficient.value
+    )
+    freshness: Longer = entry("evidence older than this holds the ramp", format_duration(ANALYSIS.freshness_ms))
+    checks: Annotated[dict[Name, CheckPart], Field(min_length=1)] | None = entry(
+        "the rules, by their names (default: `errors` on error_rate and `slow` on slow_rate)", None
+    )
 
     def value(self) -> Analysis:
         """Return it for the plan; a file without checks gets errors and slow."""
@@ -236,44 +200,47 @@ class AnalysisPart(Part):
         )
 
 
-def default_steps() -> list[StepPart]:
-    """Return the ramp of a file that names none."""
-    return [StepPart.of(step) for step in PRESETS["default"]]
-
-
 def steps_of_preset(written: object) -> object:
     """Return the steps a word stands for; a list stays as it is."""
     if isinstance(written, list):
         return written
     if written == "all-at-once":
-        raise ValueError("all-at-once needs shadow and bake, which are not supported in this version; use fast")
+        raise ValueError("all-at-once needs shadow, which is not supported in this version; use fast")
     if not isinstance(written, str) or written not in PRESETS:
         raise ValueError(f"{one_of(quoted(written), PRESETS)} (or write a list of steps)")
     return [StepPart.of(step) for step in PRESETS[written]]
 
 
-class RolloutFile(Part):
-    """A whole file."""
+STEPS = BeforeValidator(steps_of_preset, json_schema_input_type=Literal[tuple(PRESETS)] | list[StepPart])
 
-    apiVersion: Annotated[str, word_of({"coalmine.dev/v1": "coalmine.dev/v1"})]  # noqa: N815 - as in Kubernetes
-    kind: Annotated[str, word_of({"Rollout": "Rollout"})]
-    name: Name
-    description: str = ""
-    topics: TopicsPart = TopicsPart()
-    stable: ModelPart
-    canary: ModelPart | None = None
-    routing: RoutingPart = RoutingPart()
-    steps: Annotated[list[StepPart], BeforeValidator(steps_of_preset), Field(min_length=1), AfterValidator(rising)] = (
-        Field(default_factory=default_steps)
+
+class RolloutFile(Part):
+    """A rollout: one scoring model on one stream of requests, and how a new version of it is let in."""
+
+    apiVersion: Annotated[str, word_of({"coalmine.dev/v1": "coalmine.dev/v1"})] = entry(  # noqa: N815 - as in Kubernetes
+        "the version of this format"
     )
-    analysis: AnalysisPart = AnalysisPart()
-    canary_timeout: OfOneCall = 250
-    load_timeout: Longer = 120_000
-    deadline: Longer | None = None
-    breaker: Annotated[bool, word_of({"on": True, "off": False})] = True
+    kind: Annotated[str, word_of({"Rollout": "Rollout"})] = entry("what the file describes")
+    name: Name = entry("the rollout; its topics and commands are named by it")
+    description: str = entry("for people", "")
+    topics: TopicsPart = entry("topics with names of their own", default_factory=TopicsPart)
+    stable: ModelPart = entry("the model that answers until the first `start`; after it the control log decides")
+    canary: ModelPart | None = entry("the new version; or name it at `coalmine start`", None)
+    routing: RoutingPart = entry("who may get the canary", default_factory=RoutingPart)
+    steps: Annotated[list[StepPart], STEPS, Field(min_length=1), AfterValidator(rising)] = entry(
+        f"the ramp: a list of steps with rising weights, or one of {', '.join(PRESETS)}", "default"
+    )
+    analysis: AnalysisPart = entry("how the evidence is judged", default_factory=AnalysisPart)
+    canary_timeout: OfOneCall = entry("how long one call of the canary may take; then stable answers", "250ms")
+    load_timeout: Longer = entry("how long the workers may take to load the canary", "2m")
+    deadline: Longer | None = entry("older requests get an error record instead of a late answer (default: none)", None)
+    breaker: OnOff = entry("a worker cuts a canary that fails hard by itself", "on")
 
     def value(self) -> Plan:
         """Return the plan of this file, every default filled in."""
+        analysis = self.analysis.value()
+        labelled = not all(check.metric.is_served for check in analysis.checks)
+        samples = LABELLED_SAMPLES if labelled else STEP.samples
         return Plan(
             name=self.name,
             description=self.description,
@@ -281,8 +248,8 @@ class RolloutFile(Part):
             stable=self.stable.value(),
             canary=self.canary.value() if self.canary else None,
             routing=self.routing.value(),
-            steps=tuple(step.value() for step in self.steps),
-            analysis=self.analysis.value(),
+            steps=tuple(step.value(samples) for step in self.steps),
+            analysis=analysis,
             canary_timeout_ms=self.canary_timeout,
             load_timeout_ms=self.load_timeout,
             request_deadline_ms=self.deadline,

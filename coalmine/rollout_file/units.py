@@ -7,22 +7,31 @@ import re
 from decimal import Decimal
 
 __all__ = [
+    "DURATION",
+    "NUMBER",
+    "PERCENT",
+    "POINTS",
     "duration_ms",
     "format_duration",
     "format_number",
     "format_percent",
+    "format_plain",
     "format_points",
     "percent",
+    "plain_number",
     "points",
+    "quoted",
 ]
 
 UNIT_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 """Milliseconds of each unit, longest first."""
 
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 POINTS = re.compile(r"(\d+(?:\.\d+)?) ?pp")
+"""What a number, a duration, a percentage and a difference of rates look like; editors check against them too."""
 
 
 def percent(written: object) -> float:
@@ -40,6 +49,13 @@ def points(written: object) -> float:
         number = str(written).rstrip("% ")
         raise ValueError(f"{quoted(written)} is not in percentage points; write {suggestion(number, '0.5', 'pp')}")
     return float(Decimal(match[1]) / 100)
+
+
+def plain_number(written: object) -> float:
+    """Return a number that stands in a unit of its own, so 0.01; raise ValueError for text and anything else."""
+    if isinstance(written, bool) or not isinstance(written, int | float):
+        raise ValueError(f"{quoted(written)} is not a plain number; write for example 500")
+    return float(written)
 
 
 def duration_ms(written: object) -> int:
@@ -87,6 +103,11 @@ def format_duration(ms: float) -> str:
 def format_number(value: float) -> str:
     """Return a number without the noise of binary fractions and without a needless `.0`."""
     return f"{value:.10f}".rstrip("0").rstrip(".")
+
+
+def format_plain(value: float) -> int | float:
+    """Return a number as it is written: a whole one as an integer, so that it has no `.0`."""
+    return int(value) if value == int(value) else value
 
 
 def format_percent(value: float) -> str:

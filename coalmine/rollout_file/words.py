@@ -4,26 +4,33 @@ A sentence names what was found and what to write instead; the place is added by
 """
 
 import re
-from typing import Annotated, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from coalmine.policies import LONGEST_CALL_MS, LONGEST_MS, NOT_KEYS, Metric
 
 from ..suggest import one_of
-from .units import duration_ms, percent, points, quoted
+from . import units
+from .differences import Difference
+from .units import duration_ms, percent, plain_number, quoted
 
 __all__ = [
+    "Cap",
+    "DifferenceWord",
     "Digest",
+    "FieldName",
     "KeyField",
     "Longer",
-    "Margin",
+    "Measured",
     "MetricWord",
     "Milliseconds",
     "Name",
     "OfOneCall",
-    "Points",
+    "OnOff",
     "RowField",
+    "SegmentName",
     "Share",
     "Text",
     "TopicName",
@@ -33,27 +40,38 @@ __all__ = [
     "word_of",
 ]
 
-LATER_METRICS = frozenset(("accuracy", "brier", "log_loss", "prediction_drift", "score_drift", "mean"))
+LATER_METRICS = frozenset(("prediction_drift", "score_drift"))
 """Metrics that the format knows and this version does not compute."""
 
 NAME = re.compile(r"[a-z0-9-]{1,40}")
 TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 ROW_FIELD = re.compile(r"(segment|feature)\.\S+")
+OWN = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*\.py:[A-Za-z_]\w*")
+MEMBER = re.compile(r"[A-Za-z_][\w-]{0,63}")
+SEGMENT = re.compile(r"\S{1,64}")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 Word = TypeVar("Word")
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a check compares: a metric, and for an own one where its class is."""
+
+    metric: Metric
+    own: str | None = None
+
+
 def word_of(words: dict[str, Word]) -> BeforeValidator:
-    """Return a validator from a word of a closed list to what it stands for."""
+    """Return a validator from a word of a closed list to what it stands for; editors are offered the list."""
 
     def find(written: object) -> Word:
         if not isinstance(written, str) or written not in words:
             raise ValueError(one_of(quoted(written), words))
         return words[written]
 
-    return BeforeValidator(find)
+    return BeforeValidator(find, json_schema_input_type=Literal[tuple(words)])
 
 
 def named(pattern: re.Pattern[str], rule: str) -> AfterValidator:
@@ -127,22 +145,26 @@ def share(written: object) -> float:
     return rate
 
 
-def margin(written: object) -> float:
-    """Return a difference of rates 0..1 that is neither nothing nor everything."""
-    difference = points(written)
-    if not 0 < difference < 1:
-        raise ValueError("a margin lies between 0pp and 100pp")
-    return difference
-
-
-def metric(written: object) -> Metric:
-    """Return the metric; those of later versions are told apart from slips of the pen."""
-    known = {item.value: item for item in Metric}
+def metric(written: object) -> Measured:
+    """Return what is compared; metrics of later versions are told apart from slips of the pen."""
+    known = {item.value: item for item in Metric if item is not Metric.OWN}
     if isinstance(written, str) and written in known:
-        return known[written]
+        return Measured(known[written])
+    if isinstance(written, str) and OWN.fullmatch(written):
+        return Measured(Metric.OWN, written)
     if written in LATER_METRICS:
-        raise ValueError(f"metric {written} is not supported in this version; use {' or '.join(known)}")
-    raise ValueError(one_of(quoted(written), known))
+        raise ValueError(f"metric {written} is not supported in this version; use one of {', '.join(known)}")
+    if isinstance(written, str) and (written == Metric.OWN.value or any(sign in written for sign in "/:.")):
+        raise ValueError(f"{quoted(written)} names no class of an own metric; write for example metrics/cost.py:Cost")
+    raise ValueError(f"{one_of(quoted(written), known)} (or write metrics/cost.py:Cost for an own one)")
+
+
+def segment_name(written: str) -> str:
+    """Return a member of `segment`; the prefix that rules need is a slip here."""
+    if written.startswith(("segment.", "feature.")):
+        hint = f"write {written.removeprefix('segment.')}" if written.startswith("segment.") else "features have none"
+        raise ValueError(f"{quoted(written)}: only members of segment are compared by themselves; {hint}")
+    return written
 
 
 def with_environment(written: str, info: ValidationInfo) -> str:
@@ -157,19 +179,53 @@ def with_environment(written: str, info: ValidationInfo) -> str:
     return VARIABLE.sub(value, written)
 
 
+def shaped(pattern: re.Pattern[str], *examples: str) -> WithJsonSchema:
+    """Return what an editor knows of text that is written in a certain way."""
+    return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern.pattern})$", "examples": list(examples)})
+
+
+DIFFERENCE = {
+    "anyOf": [
+        {"type": "string", "pattern": f"^(?:{units.POINTS.pattern}|{units.PERCENT.pattern})$"},
+        {"type": "number", "minimum": 0},
+    ],
+    "examples": ["1pp", 0.01, "2%"],
+}
+CAP = {"type": "number", "exclusiveMinimum": 0, "examples": [500]}
+METRIC = {
+    "anyOf": [
+        {"enum": [item.value for item in Metric if item is not Metric.OWN]},
+        {"type": "string", "pattern": f"^(?:{OWN.pattern})$"},
+    ]
+}
+
 Text = Annotated[str, Field(min_length=1)]
-Weight = Annotated[float, BeforeValidator(percent), AfterValidator(weight_of_step)]
-Points = Annotated[float, BeforeValidator(points)]
-MetricWord = Annotated[Metric, BeforeValidator(metric)]
-Name = Annotated[str, named(NAME, "a name (a-z, 0-9 and -, at most 40)")]
-Milliseconds = Annotated[int, BeforeValidator(duration_ms), AfterValidator(within_a_year)]
+Weight = Annotated[float, BeforeValidator(percent), AfterValidator(weight_of_step), shaped(units.PERCENT, "10%")]
+DifferenceWord = Annotated[Difference, WithJsonSchema(DIFFERENCE)]
+Cap = Annotated[float, BeforeValidator(plain_number), WithJsonSchema(CAP)]
+MetricWord = Annotated[Measured, BeforeValidator(metric), WithJsonSchema(METRIC)]
+Name = Annotated[str, named(NAME, "a name (a-z, 0-9 and -, at most 40)"), shaped(NAME, "flights")]
+Milliseconds = Annotated[
+    int, BeforeValidator(duration_ms), AfterValidator(within_a_year), shaped(units.DURATION, "10m", "1h30m")
+]
 Longer = Annotated[Milliseconds, AfterValidator(above_zero)]
-OfOneCall = Annotated[Longer, AfterValidator(within_an_hour)]
-Margin = Annotated[float, BeforeValidator(margin)]
-Share = Annotated[float, BeforeValidator(share)]
-TopicName = Annotated[str, named(TOPIC, "a topic name (letters, digits, . and -)"), AfterValidator(topic_name)]
-Digest = Annotated[str, named(DIGEST, "a digest; write sha256: and 64 hex digits")]
+OfOneCall = Annotated[Longer, AfterValidator(within_an_hour), shaped(units.DURATION, "250ms")]
+Share = Annotated[float, BeforeValidator(share), shaped(units.PERCENT, "5%")]
+OnOff = Annotated[bool, word_of({"on": True, "off": False})]
+TopicName = Annotated[
+    str, named(TOPIC, "a topic name (letters, digits, . and -)"), AfterValidator(topic_name), shaped(TOPIC, "a.b")
+]
+Digest = Annotated[str, named(DIGEST, "a digest; write sha256: and 64 hex digits"), shaped(DIGEST)]
 Uri = Annotated[Text, AfterValidator(with_environment)]
 KeyField = Annotated[Text, AfterValidator(key_field)]
-Values = Annotated[list[Text], BeforeValidator(as_list), Field(min_length=1)]
-RowField = Annotated[str, named(ROW_FIELD, "a field of a row; write segment.NAME or feature.NAME")]
+FieldName = Annotated[str, named(MEMBER, "the name of a field (letters, digits, _ and -)"), shaped(MEMBER, "value")]
+SegmentName = Annotated[
+    str,
+    AfterValidator(segment_name),
+    named(SEGMENT, "the name of a segment (no blanks)"),
+    shaped(SEGMENT, "origin"),
+]
+Values = Annotated[list[Text], BeforeValidator(as_list, json_schema_input_type=Text | list[Text]), Field(min_length=1)]
+RowField = Annotated[
+    str, named(ROW_FIELD, "a field of a row; write segment.NAME or feature.NAME"), shaped(ROW_FIELD, "segment.origin")
+]

@@ -6,14 +6,15 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from coalmine.policies import Analysis, Check, ModelRef, Plan, Routing, Step
+from coalmine.policies import Analysis, Check, Metric, ModelRef, Plan, Routing, Step
 
-from .units import format_duration, format_number, format_percent, format_points
+from .differences import format_difference
+from .units import format_duration, format_percent, format_plain
 
 __all__ = ["write"]
 
-LINE_WIDTH = 110
-"""Columns before a line of the output is broken."""
+LINE_WIDTH = 1_000
+"""Columns before a line of the output is broken: a check stays on its line, however many keys it has."""
 
 
 def write(plan: Plan) -> str:
@@ -84,7 +85,7 @@ def step(step: Step) -> dict[str, Any]:
         "weight": format_percent(step.weight),
         "hold": format_duration(step.hold_ms),
         "samples": step.samples,
-        "margin_factor": number(step.margin_factor),
+        "margin_factor": format_plain(step.margin_factor),
         "approval": step.approval,
     }
 
@@ -106,17 +107,16 @@ def check(check: Check) -> dict[str, Any]:
     """Return one check."""
     threshold = check.slower_than_ms
     values = {
-        "metric": check.metric.value,
+        "metric": check.own or check.metric.value,
+        "field": check.field,
+        "direction": check.direction.value if check.metric is Metric.MEAN else None,
         "slower_than": None if threshold is None else format_duration(threshold),
-        "margin": format_points(check.margin),
-        "tolerance": format_points(check.tolerance),
+        "cap": None if check.cap is None else format_plain(check.cap),
+        "margin": format_difference(check, check.margin),
+        "tolerance": format_difference(check, check.tolerance),
         "limit": None if check.limit is None else format_percent(check.limit * 100),
+        "segment_by": check.segment_by,
         "role": check.role.value,
         "dry_run": check.dry_run or None,
     }
     return given(values)
-
-
-def number(value: float) -> int | float:
-    """Return a whole number as an integer, so that it is written without `.0`."""
-    return int(value) if format_number(value).isdigit() else value

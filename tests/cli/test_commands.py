@@ -175,3 +175,28 @@ def test_global_flags_may_stand_behind_the_command() -> None:
 def test_no_colour_without_a_terminal() -> None:
     assert "\x1b[" not in call("lint", "bad.yaml").stderr
     assert "\x1b[" not in call("--help").stdout
+
+
+def test_a_file_whose_checks_need_labels_passes_lint_with_a_warning_and_is_refused_by_start_and_run() -> None:
+    Path("labelled.yaml").write_text(
+        GOOD + "analysis: {checks: {e: {metric: error_rate}, wrong: {metric: accuracy}}}\n"
+    )
+    refusal = "this version joins no labels yet, which wrong needs"
+
+    lint, run = call("lint", "labelled.yaml"), call("run", "labelled.yaml")
+    start = call("start", "flights", "--file", "labelled.yaml", "--canary", "x")
+
+    assert (lint.exit_code, run.exit_code, start.exit_code) == (0, 64, 1)
+    assert f"labelled.yaml:5:52: warning: analysis.checks.wrong: {refusal}" in lint.stderr
+    assert refusal in run.stderr
+    assert refusal in start.stderr
+
+
+def test_lint_reports_warnings_to_machines_without_failing() -> None:
+    Path("short.yaml").write_text(GOOD + "analysis: {deadline: 30m}\n")
+
+    github, report = call("lint", "-o", "github", "short.yaml"), call("lint", "-o", "json", "short.yaml")
+
+    assert (github.exit_code, report.exit_code) == (0, 0)
+    assert github.stdout.startswith("::warning file=short.yaml,line=5,col=22::analysis.deadline: 30m is over before")
+    assert [(problem["severity"], problem["line"]) for problem in json.loads(report.stdout)] == [("warning", 5)]

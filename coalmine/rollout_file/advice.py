@@ -1,0 +1,145 @@
+"""What a rollout file may say and will surprise with: warnings, for the person who reviews it or is on call.
+
+Each rule is a function from a plan to the places and sentences it has to tell; a sentence ends with what to do.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from coalmine.policies import Check, Clock, Metric, Plan, Role
+
+from .differences import in_words
+from .document import Path
+from .units import format_duration, format_percent
+
+__all__ = ["Advice", "advice", "not_yet", "too_short"]
+
+LEAST_LAST_WEIGHT = 50.0
+"""Percent below which the promotion is the largest jump of all: most of the traffic never met the canary."""
+
+LARGEST_FIRST_WEIGHT = 25.0
+"""Percent above which the first step is no small share any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Something that is allowed and will surprise: where it stands in the file, and what happens."""
+
+    path: Path
+    message: str
+
+
+def advice(plan: Plan) -> list[Advice]:
+    """Return everything there is to say about a plan."""
+    return [found for rule in RULES for found in rule(plan)]
+
+
+def too_short(plan: Plan) -> Iterator[Advice]:
+    """Tell of a deadline that comes before the ramp can end. Under the clock of events nobody waits for it."""
+    holds = sum(step.hold_ms for step in plan.steps)
+    if plan.analysis.clock is Clock.WALL and holds > plan.analysis.deadline_ms:
+        deadline = format_duration(plan.analysis.deadline_ms)
+        message = f"{deadline} is over before the holds of the steps ({format_duration(holds)}); "
+        yield Advice(("analysis", "deadline"), message + "raise it or shorten the holds")
+
+
+def not_yet(plan: Plan) -> Iterator[Advice]:
+    """Tell of checks whose evidence this version does not gather: such a file can be read, but not run."""
+    labelled = [check for check in plan.analysis.checks if not check.metric.is_served]
+    segmented = [check for check in plan.analysis.checks if check.metric.is_served and check.segment_by is not None]
+    for checks, what in ((labelled, "joins no labels yet"), (segmented, "does not count by segment yet")):
+        if checks:
+            names = ", ".join(check.name for check in checks)
+            message = (
+                f"this version {what}, which {names} {'needs' if len(checks) == 1 else 'need'}: start and run refuse "
+            )
+            yield Advice(at(checks[0]), message + "the file; remove what needs it, or keep it in a copy")
+
+
+def at(check: Check, *key: str) -> Path:
+    """Return where a check, or one of its keys, stands."""
+    return ("analysis", "checks", check.name, *key)
+
+
+def acting(plan: Plan) -> list[Check]:
+    """Return the checks that can roll back."""
+    return [check for check in plan.analysis.checks if check.role is Role.GUARDRAIL and not check.dry_run]
+
+
+def nobody_guards(plan: Plan) -> Iterator[Advice]:
+    """Tell of a plan that promotes whatever the checks say, and of one that does not watch errors."""
+    guards = acting(plan)
+    if not guards:
+        yield Advice(
+            ("analysis", "checks"),
+            "no check can roll back, so the canary is promoted when the holds are over, whatever it does; "
+            "make one a guardrail without dry_run",
+        )
+    elif not any(check.metric is Metric.ERROR_RATE for check in guards):
+        yield Advice(("analysis", "checks"), "no guardrail watches error_rate: only the breaker sees a canary that "
+                     "fails; add one")  # fmt: skip
+
+
+def late_rollbacks(plan: Plan) -> Iterator[Advice]:
+    """Tell of tolerances that leave nothing between what is rolled back and what is promoted."""
+    for check in acting(plan):
+        if check.tolerance == check.margin:
+            half = in_words(check, check.margin / 2)
+            message = f"as large as the margin, so the canary stays until it is shown to be worse by all of it; {half} "
+            yield Advice(at(check, "tolerance"), message + "is the default")
+
+
+def toothless_steps(plan: Plan) -> Iterator[Advice]:
+    """Tell of margins that a step loosens until everything passes, and of a last step that does not claim them."""
+    for index, step in enumerate(plan.steps):
+        for check in acting(plan):
+            widest = 1.0 if check.relative else check.scale
+            if check.margin * step.margin_factor >= widest:
+                message = f"{check.name} lets everything pass here: {in_words(check, check.margin)} times "
+                yield Advice(("steps", index, "margin_factor"), f"{message}{step.margin_factor:g}; lower one of them")
+    last = plan.steps[-1]
+    if last.margin_factor > 1:
+        message = f"the last step decides on the promotion with {last.margin_factor:g} times the margins; end at 1"
+        yield Advice(("steps", len(plan.steps) - 1, "margin_factor"), message)
+
+
+def jumps(plan: Plan) -> Iterator[Advice]:
+    """Tell of a ramp that begins high or ends low."""
+    first, last = plan.steps[0], plan.steps[-1]
+    if first.weight > LARGEST_FIRST_WEIGHT:
+        message = f"the first step gives {format_percent(first.weight)} to a model nobody has seen; begin lower"
+        yield Advice(("steps", 0, "weight"), message)
+    if last.weight < LEAST_LAST_WEIGHT:
+        message = f"the promotion jumps from {format_percent(last.weight)} to all traffic; add a step of 50%"
+        yield Advice(("steps", len(plan.steps) - 1, "weight"), message)
+
+
+def blind_thresholds(plan: Plan) -> Iterator[Advice]:
+    """Tell of slow calls that can never be seen: at the time-out they are faults."""
+    for check in plan.analysis.checks:
+        if check.slower_than_ms is not None and check.slower_than_ms >= plan.canary_timeout_ms:
+            timeout = format_duration(plan.canary_timeout_ms)
+            message = f"no canary call is ever slow: after canary_timeout ({timeout}) it is a fault; lower it"
+            yield Advice(at(check, "slower_than"), message)
+
+
+def names_at_odds(plan: Plan) -> Iterator[Advice]:
+    """Tell of keys on both lists, and of a canary that is the stable model."""
+    for index, name in enumerate(plan.routing.allow):
+        if name in plan.routing.deny:
+            yield Advice(("routing", "allow", index), f"{name} is denied too, and deny wins; remove one")
+    if plan.canary is not None and plan.canary.uri == plan.stable.uri:
+        yield Advice(("canary", "uri"), "the canary is the stable model; name the new version")
+
+
+RULES: tuple[Callable[[Plan], Iterator[Advice]], ...] = (
+    not_yet,
+    too_short,
+    nobody_guards,
+    late_rollbacks,
+    toothless_steps,
+    jumps,
+    blind_thresholds,
+    names_at_odds,
+)
+"""Every rule, in the order of how much it matters."""

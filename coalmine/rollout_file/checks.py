@@ -1,0 +1,179 @@
+"""A check as its author writes it: which keys its metric takes, in which unit, with which defaults."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+
+from coalmine.policies import Check, Direction, Metric, Role
+
+from .differences import Difference, difference_of, rates
+from .part import Part, entry
+from .presets import CAPS, FIELD, MARGINS, SLOWER_THAN_MS, default_tolerance
+from .units import POINTS, format_duration
+from .words import Cap, DifferenceWord, FieldName, Longer, Measured, MetricWord, SegmentName, Share, word_of
+
+__all__ = ["CheckPart"]
+
+RELATIVE = {Metric.MEAN}
+"""Metrics whose margin may be a share of stable's value."""
+
+ONLY_OF: dict[str, tuple[tuple[Metric, ...], str]] = {
+    "slower_than": ((Metric.SLOW_RATE,), "only metric slow_rate has a threshold; remove it"),
+    "field": ((Metric.MEAN,), "only metric mean is taken of a field; remove it"),
+    "direction": ((Metric.MEAN,), "only a mean may be better when it is lower or higher; remove it"),
+    "cap": (tuple(metric for metric in Metric if metric.has_cap), "its losses lie in 0..1 already; remove the cap"),
+    "limit": (tuple(rates()), "only a rate has an absolute limit; remove it"),
+    "segment_by": (
+        tuple(metric for metric in Metric if metric is not Metric.SLOW_RATE),
+        "a call has rows of several segments, so slow_rate cannot be compared by segment; remove it",
+    ),
+}
+"""Keys that only some metrics take: which, and what to say for the others."""
+
+
+def when(metrics: Iterable[Metric], then: dict[str, Any]) -> dict[str, Any]:
+    """Return a condition of JSON Schema: what holds for checks on these metrics."""
+    words = [metric.value for metric in metrics if metric is not Metric.OWN]
+    return {"if": {"properties": {"metric": {"enum": words}}, "required": ["metric"]}, "then": then}
+
+
+def each(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a check whose margin and tolerance have this form."""
+    return {"properties": {"margin": schema, "tolerance": schema}}
+
+
+NUMBERS = [metric for metric in Metric if metric not in (*rates(), *RELATIVE)]
+CONDITIONS = [
+    when(rates(), each({"type": "string", "pattern": f"^{POINTS.pattern}$"})),
+    when(NUMBERS, each({"type": "number"})),
+    when([metric for metric in Metric if metric.has_cap and metric not in CAPS], {"required": ["cap"]}),
+    when([metric for metric in Metric if metric not in MARGINS], {"required": ["margin"]}),
+    *(when([m for m in Metric if m not in allowed], {"properties": {k: False}}) for k, (allowed, _) in ONLY_OF.items()),
+]
+"""What an editor can know of the unit and the keys of each metric."""
+
+
+class CheckPart(Part):
+    """A rule on one metric. `metric` stands first: the other keys are checked against it."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(allOf=CONDITIONS))
+
+    metric: MetricWord = entry("what is compared between canary and stable")
+    field: FieldName | None = entry("the field of feedback whose mean is compared (default `value`); only `mean`", None)
+    direction: Annotated[Direction, word_of({item.value: item for item in Direction})] | None = entry(
+        "which way a mean gets worse (default `increase`); only `mean`", None
+    )
+    cap: Cap | None = Field(
+        None,
+        validate_default=True,
+        description="losses above count as this much; needed by `mean` and errors, `log_loss` has 5",
+    )
+    margin: DifferenceWord | None = Field(
+        None,
+        validate_default=True,
+        description="for promotion it must be shown that the canary is not worse by this much",
+    )
+    tolerance: DifferenceWord | None = entry(
+        "for rollback it must be shown that the canary is worse by more than this (default half the margin, 0pp for "
+        "`error_rate`)",
+        None,
+    )
+    limit: Share | None = entry("roll back above this rate whatever stable does; only rates", None)
+    role: Annotated[Role, word_of({item.value: item for item in Role})] = entry(
+        "`guardrail` can roll back and must pass, `signal` holds the ramp, `info` is only shown", Role.GUARDRAIL.value
+    )
+    dry_run: bool = entry("evaluate and show it, but let it decide nothing", False)
+    slower_than: Longer | None = entry(
+        f"a call that takes longer is slow (default {format_duration(SLOWER_THAN_MS)}); only `slow_rate`", None
+    )
+    segment_by: SegmentName | None = entry(
+        "compare each value of this member of `segment` by itself; not `slow_rate`", None
+    )
+
+    @field_validator("margin", "tolerance", mode="before")
+    @classmethod
+    def in_the_unit_of_the_metric(cls, written: object, info: ValidationInfo) -> Difference | None:
+        """Read a difference; one of a check whose metric is unknown is not judged."""
+        measured: Measured | None = info.data.get("metric")
+        if written is None or measured is None:
+            return None
+        return difference_of(measured.metric, written)
+
+    @field_validator("field", "direction", "cap", "limit", "slower_than", "segment_by")
+    @classmethod
+    def belongs_to_the_metric(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse a key that this metric does not take."""
+        measured: Measured | None = info.data.get("metric")
+        allowed, otherwise = ONLY_OF[info.field_name or ""]
+        if value is not None and measured is not None and measured.metric not in allowed:
+            raise ValueError(otherwise)
+        return value
+
+    @field_validator("cap")
+    @classmethod
+    def cap_where_needed(cls, cap: float | None, info: ValidationInfo) -> float | None:
+        """Refuse a metric without bounds that has no cap: a single row could decide."""
+        measured: Measured | None = info.data.get("metric")
+        if cap is not None and cap <= 0:
+            raise ValueError("a cap is above 0; write the largest loss that may count")
+        if cap is None and measured is not None and measured.metric.has_cap and measured.metric not in CAPS:
+            raise ValueError("missing; write for example cap: 500 (what is larger counts as 500)")
+        return cap
+
+    @field_validator("margin")
+    @classmethod
+    def margin_within_range(cls, margin: Difference | None, info: ValidationInfo) -> Difference | None:
+        """Refuse a margin that is nothing or everything, and the lack of one where no default makes sense."""
+        measured: Measured | None = info.data.get("metric")
+        if measured is None:
+            return margin
+        metric = measured.metric
+        if margin is None:
+            if metric not in MARGINS:
+                raise ValueError(f"missing; write margin: 0.5, in the unit of {metric.value}")
+            return None
+        if metric.is_event and not 0 < margin.size < 1:
+            raise ValueError("a margin lies between 0pp and 100pp")
+        most = 1.0 if margin.relative or not metric.has_cap else info.data.get("cap") or CAPS.get(metric)
+        if margin.size <= 0 or (most is not None and margin.size >= most):
+            bound = "100%" if margin.relative else f"{most:g}{', the cap' if metric.has_cap else ''}" if most else ""
+            raise ValueError(f"a margin lies above 0 and below {bound}" if bound else "a margin lies above 0")
+        return margin
+
+    @field_validator("tolerance")
+    @classmethod
+    def tolerance_within_margin(cls, tolerance: Difference | None, info: ValidationInfo) -> Difference | None:
+        """Refuse a tolerance above the margin: a canary between them would be both promotable and to roll back."""
+        measured: Measured | None = info.data.get("metric")
+        if tolerance is None or measured is None:
+            return tolerance
+        margin = info.data.get("margin") or MARGINS.get(measured.metric)
+        if margin is not None and tolerance.relative != margin.relative:
+            raise ValueError("margin and tolerance are in different units; write both alike")
+        if tolerance.size < 0 or (margin is not None and tolerance.size > margin.size):
+            raise ValueError("the tolerance must not exceed the margin; lower it or raise the margin")
+        return tolerance
+
+    def value(self, name: str) -> Check:
+        """Return it for the plan with the defaults of its metric."""
+        metric = self.metric.metric
+        margin = self.margin or MARGINS[metric]
+        tolerance = default_tolerance(metric, margin.size) if self.tolerance is None else self.tolerance.size
+        is_slow, is_mean = metric is Metric.SLOW_RATE, metric is Metric.MEAN
+        return Check(
+            name=name,
+            metric=metric,
+            own=self.metric.own,
+            margin=margin.size,
+            tolerance=tolerance,
+            relative=margin.relative,
+            limit=self.limit,
+            role=self.role,
+            dry_run=self.dry_run,
+            slower_than_ms=float(self.slower_than or SLOWER_THAN_MS) if is_slow else None,
+            field=(self.field or FIELD) if is_mean else None,
+            direction=self.direction or Direction.INCREASE,
+            cap=(self.cap or CAPS.get(metric)) if metric.has_cap else None,
+            segment_by=self.segment_by,
+        )
