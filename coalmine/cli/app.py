@@ -7,7 +7,7 @@ import typer
 
 from coalmine import __version__
 
-from . import files, look, run, steer
+from . import compare, files, look, run, steer
 from .events import events
 from .group import CommandGroup
 from .options import Flags
@@ -73,6 +73,8 @@ COMMANDS = (
     (STEER, steer.unfreeze),
     (FILES, files.lint),
     (FILES, files.show),
+    (FILES, compare.diff),
+    (FILES, compare.schema),
     (SET_UP, version),
 )
 """Group and command, in the order of the help; the name of the function is what one types."""

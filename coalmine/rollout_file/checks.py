@@ -10,8 +10,8 @@ from coalmine.policies import Check, Direction, Metric, Role
 from .differences import Difference, difference_of, rates
 from .part import Part, entry
 from .presets import CAPS, FIELD, MARGINS, SLOWER_THAN_MS, default_tolerance
-from .units import POINTS, format_duration
-from .words import Cap, DifferenceWord, FieldName, Longer, Measured, MetricWord, SegmentName, Share, word_of
+from .units import PERCENT, POINTS, format_duration
+from .words import OWN, Cap, DifferenceWord, FieldName, Longer, Measured, MetricWord, SegmentName, Share, word_of
 
 __all__ = ["CheckPart"]
 
@@ -34,8 +34,10 @@ ONLY_OF: dict[str, tuple[tuple[Metric, ...], str]] = {
 
 def when(metrics: Iterable[Metric], then: dict[str, Any]) -> dict[str, Any]:
     """Return a condition of JSON Schema: what holds for checks on these metrics."""
-    words = [metric.value for metric in metrics if metric is not Metric.OWN]
-    return {"if": {"properties": {"metric": {"enum": words}}, "required": ["metric"]}, "then": then}
+    asked = list(metrics)
+    choices: list[dict[str, Any]] = [{"enum": [metric.value for metric in asked if metric is not Metric.OWN]}]
+    choices += [{"pattern": OWN.pattern}] if Metric.OWN in asked else []
+    return {"if": {"properties": {"metric": {"anyOf": choices}}, "required": ["metric"]}, "then": then}
 
 
 def each(schema: dict[str, Any]) -> dict[str, Any]:
@@ -47,6 +49,7 @@ NUMBERS = [metric for metric in Metric if metric not in (*rates(), *RELATIVE)]
 CONDITIONS = [
     when(rates(), each({"type": "string", "pattern": f"^{POINTS.pattern}$"})),
     when(NUMBERS, each({"type": "number"})),
+    when(RELATIVE, each({"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{PERCENT.pattern}$"}]})),
     when([metric for metric in Metric if metric.has_cap and metric not in CAPS], {"required": ["cap"]}),
     when([metric for metric in Metric if metric not in MARGINS], {"required": ["margin"]}),
     *(when([m for m in Metric if m not in allowed], {"properties": {k: False}}) for k, (allowed, _) in ONLY_OF.items()),
@@ -54,10 +57,15 @@ CONDITIONS = [
 """What an editor can know of the unit and the keys of each metric."""
 
 
+def with_conditions(schema: dict[str, Any]) -> None:
+    """Add to the JSON Schema of a check what depends on its metric."""
+    schema["allOf"] = CONDITIONS
+
+
 class CheckPart(Part):
     """A rule on one metric. `metric` stands first: the other keys are checked against it."""
 
-    model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(allOf=CONDITIONS))
+    model_config = ConfigDict(json_schema_extra=with_conditions)
 
     metric: MetricWord = entry("what is compared between canary and stable")
     field: FieldName | None = entry("the field of feedback whose mean is compared (default `value`); only `mean`", None)

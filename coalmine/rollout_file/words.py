@@ -17,6 +17,7 @@ from .differences import Difference
 from .units import duration_ms, percent, plain_number, quoted
 
 __all__ = [
+    "OWN",
     "Cap",
     "DifferenceWord",
     "Digest",
@@ -48,6 +49,8 @@ TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 ROW_FIELD = re.compile(r"(segment|feature)\.\S+")
 OWN = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*\.py:[A-Za-z_]\w*")
+"""Where the class of an own metric is: a path below the rollout file, and its name."""
+
 MEMBER = re.compile(r"[A-Za-z_][\w-]{0,63}")
 SEGMENT = re.compile(r"\S{1,64}")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")

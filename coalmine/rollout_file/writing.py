@@ -11,7 +11,7 @@ from coalmine.policies import Analysis, Check, Metric, ModelRef, Plan, Routing, 
 from .differences import format_difference
 from .units import format_duration, format_percent, format_plain
 
-__all__ = ["write"]
+__all__ = ["plain_file", "write"]
 
 LINE_WIDTH = 1_000
 """Columns before a line of the output is broken: a check stays on its line, however many keys it has."""
@@ -23,12 +23,12 @@ def write(plan: Plan) -> str:
     yaml.width = LINE_WIDTH
     yaml.indent(mapping=2, sequence=4, offset=2)
     text = StringIO()
-    yaml.dump(file_of(plan), text)
+    yaml.dump(plain_file(plan), text)
     return text.getvalue()
 
 
-def file_of(plan: Plan) -> dict[str, Any]:
-    """Return the file as plain values; what the plan does not have is left out."""
+def plain_file(plan: Plan) -> dict[str, Any]:
+    """Return the file as plain values, in its order; what the plan does not have is left out."""
     topics = {name: getattr(plan.topics, name) for name in plan.topics.__slots__}
     file = {
         "apiVersion": "coalmine.dev/v1",

@@ -187,7 +187,7 @@ def test_a_file_whose_checks_need_labels_passes_lint_with_a_warning_and_is_refus
     start = call("start", "flights", "--file", "labelled.yaml", "--canary", "x")
 
     assert (lint.exit_code, run.exit_code, start.exit_code) == (0, 64, 1)
-    assert f"labelled.yaml:5:52: warning: analysis.checks.wrong: {refusal}" in lint.stderr
+    assert f"labelled.yaml:5:53: warning: analysis.checks.wrong: {refusal}" in lint.stderr
     assert refusal in run.stderr
     assert refusal in start.stderr
 
@@ -200,3 +200,33 @@ def test_lint_reports_warnings_to_machines_without_failing() -> None:
     assert (github.exit_code, report.exit_code) == (0, 0)
     assert github.stdout.startswith("::warning file=short.yaml,line=5,col=22::analysis.deadline: 30m is over before")
     assert [(problem["severity"], problem["line"]) for problem in json.loads(report.stdout)] == [("warning", 5)]
+
+
+def test_diff_tells_what_changes_between_two_files_and_what_it_takes() -> None:
+    Path("new.yaml").write_text(GOOD + "analysis: {deadline: 2d}\ndescription: late flights\n")
+
+    result = call("diff", "good.yaml", "new.yaml")
+
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "good.yaml -> new.yaml: 2 differences\n"
+        "\n"
+        "needs a new attempt\n"
+        "  ~  analysis.deadline  1d -> 2d\n"
+        "\n"
+        "needs nothing: it is for people\n"
+        "  +  description  late flights\n"
+    )
+    assert call("diff", "good.yaml", "good.yaml").stdout == "good.yaml -> good.yaml: no difference\n"
+
+
+def test_diff_reports_to_machines_too() -> None:
+    Path("new.yaml").write_text(GOOD + "analysis: {deadline: 2d}\n")
+
+    report = json.loads(call("diff", "good.yaml", "new.yaml", "-o", "json").stdout)
+
+    assert report == [{"path": "analysis.deadline", "before": "1d", "after": "2d", "needs": "attempt"}]
+
+
+def test_schema_prints_a_json_schema() -> None:
+    assert json.loads(call("schema").stdout)["properties"]["kind"]["const"] == "Rollout"

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -133,6 +134,21 @@ def test_a_start_without_a_file_uses_the_plan_of_the_attempt_before(namespace: N
     assert "the first one needs the rollout file: add --file FILE" in first.stderr
     assert again.exit_code == 0
     assert "plan: 5 steps (1 %, 5 %, 10 %, 25 %, 50 %), at least 50m to the promotion" in again.stderr
+
+
+def test_diff_compares_a_file_with_the_rollout_that_runs(namespace: Namespace) -> None:
+    rollout = namespace.ramped()
+    same = namespace.file(rollout)
+    other = Path(same).with_suffix(".new.yaml")
+    other.write_text(Path(same).read_text() + "analysis: {deadline: 2d}\n")
+
+    unchanged, changed = namespace.call("diff", same), namespace.call("diff", str(other))
+
+    assert unchanged.stdout.endswith(f"progressing, 1 %) -> {same}: no difference\n")
+    assert changed.stdout.splitlines()[2:] == [
+        f"needs a new attempt, begun by `coalmine start {rollout} --file {other} --replace`",
+        "  ~  analysis.deadline  1d -> 2d",
+    ]
 
 
 def test_what_is_risky_needs_yes_where_nobody_can_be_asked(namespace: Namespace) -> None:
