@@ -17,11 +17,14 @@ from .commands import (
     Undo,
     Unfreeze,
 )
+from .drift import Drift, FeatureDrift
 from .finding import Decision, Finding, Status, Verdict
 from .frozen import LEAST_CALLS, LEAST_ROWS, frozen_numbers
 from .judge import look
 from .judgement import Cut, Judgement
+from .losses import mean_losses, row_losses
 from .memory import Memory
+from .own_metric import OwnMetric, check_own_metric, own_losses
 from .plan import (
     LONGEST_CALL_MS,
     LONGEST_MS,
@@ -47,6 +50,7 @@ from .plan import (
 )
 from .ramp import FOREVER_MS, is_frozen, is_last_step, next_step, receives_traffic, step_at
 from .readiness import HEARTBEAT_LIFE_MS, ModelStatus, NeverReady, Readiness, Ready, Waiting, WorkerReport, readiness
+from .reference import CategoryReference, NumberReference
 from .replay import RecordedLook, recorded_cut, replay
 from .rollout import TRANSITIONS, Transition, advance
 from .routing import Assignment, Cohort, Column, Router, key_hash
@@ -78,6 +82,7 @@ __all__ = [
     "Breaker",
     "By",
     "CallRow",
+    "CategoryReference",
     "Check",
     "Clock",
     "Cohort",
@@ -86,8 +91,10 @@ __all__ = [
     "Cut",
     "Decision",
     "Direction",
+    "Drift",
     "Effect",
     "Epoch",
+    "FeatureDrift",
     "Finding",
     "Freeze",
     "FrozenNumbers",
@@ -100,8 +107,10 @@ __all__ = [
     "ModelStatus",
     "Moments",
     "NeverReady",
+    "NumberReference",
     "OnInsufficient",
     "OutcomeRow",
+    "OwnMetric",
     "Pause",
     "Phase",
     "Plan",
@@ -133,6 +142,7 @@ __all__ = [
     "Waiting",
     "WorkerReport",
     "advance",
+    "check_own_metric",
     "duration_quantile",
     "frozen_numbers",
     "initial",
@@ -140,10 +150,13 @@ __all__ = [
     "is_last_step",
     "key_hash",
     "look",
+    "mean_losses",
     "next_step",
+    "own_losses",
     "readiness",
     "receives_traffic",
     "recorded_cut",
     "replay",
+    "row_losses",
     "step_at",
 ]
