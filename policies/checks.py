@@ -34,6 +34,9 @@ from .wording import amount, e_value, percent, points
 
 __all__ = ["CheckEvidence", "evidence_of"]
 
+ROUNDING = 1e-9
+"""An e-value of 1 in floating point: without any event a mixture is 1 but for the last bits."""
+
 SEGMENT_STEPS = 2
 """Last steps in which each segment must pass by itself: before, one of 5 % of the traffic has no evidence."""
 
@@ -77,7 +80,7 @@ class CheckEvidence:
     def leading(self) -> Reading:
         """The unit that is furthest from a promotion, or speaks loudest for a rollback."""
         loudest = max(self.readings, key=lambda reading: reading.log_e_rollback)
-        if loudest.log_e_rollback > 0:
+        if loudest.log_e_rollback > ROUNDING:
             return loudest
         return min(self.gated or self.readings, key=lambda reading: reading.log_e_promotion)
 
@@ -168,7 +171,7 @@ def evidence_of(
 ) -> CheckEvidence:
     """Return the evidence of one check in `step` (1..n; 0, a weight set by hand below the first, counts as 1)."""
     bounds = bounds_of(check, frozen)
-    margin = bounds.loosened(plan.steps[max(step, 1) - 1].margin_factor)
+    margin = bounds.loosened(plan.stages[max(step, 1) - 1].margin_factor)
     taken = measures(check, frozen)
     readings = tuple(read(check, measure, bounds, comparisons[measure.name], epochs, plan, margin) for measure in taken)
     here = [epoch.canary for epoch in epochs if epoch.step == step and epoch.share > 0]
@@ -192,7 +195,7 @@ def gated_of(check: Check, readings: tuple[Reading, ...], plan: Plan, step: int)
     """Return the readings that must pass for a move up from `step`."""
     if check.segment_by is None:
         return readings
-    if step <= len(plan.steps) - SEGMENT_STEPS:
+    if step <= len(plan.stages) - SEGMENT_STEPS:
         return ()
     units = sum(reading.canary.n + reading.stable.n for reading in readings)
     return tuple(

@@ -20,10 +20,7 @@ FREQUENT = 0.05
 """Rate from which the rows without the event say enough to be counted too."""
 
 FEWEST_LOOKS, MOST_LOOKS = 160, 8_000
-"""Bounds of the length of an attempt, in looks, over which the later starts of the tests are spread."""
-
-STARTS = 16
-"""First start and later ones over that length."""
+"""Bounds of the looks over which the later starts of the tests are spread."""
 
 Worse: TypeAlias = RateRatio | BlockTest | Bernstein
 """A test of "the canary is not worse", or not by more than the tolerance."""
@@ -57,15 +54,15 @@ class Comparison:
         history = measure.history
         base = (history.mean * history.rows + 0.5) / (history.rows + 1)
         square = ((history.variance + history.mean**2) * history.rows + 0.5) / (history.rows + 1)
-        margins = tuple(sorted({bounds.loosened(step.margin_factor) for step in plan.steps}))
+        margins = tuple(sorted({bounds.loosened(step.margin_factor) for step in plan.stages}))
         by_keys = measure.has_keys and plan.routing.by is By.KEY
-        spacing = restart_spacing(plan)
+        late_looks = late_looks_of(plan)
         return cls(
             base=base,
             square=square,
             stable=Losses(),
-            worse=worse_test(check.metric.is_event, bounds, base, spacing),
-            keys=RateRatio.start(bounds.margin / base, spacing) if by_keys else None,
+            worse=worse_test(check.metric.is_event, bounds, base, late_looks),
+            keys=RateRatio.start(bounds.margin / base, late_looks) if by_keys else None,
             margins=Bernstein.start(Null.WORSE, margins, margins),
         )
 
@@ -120,14 +117,14 @@ class Comparison:
         )
 
 
-def worse_test(is_event: bool, bounds: Bounds, base: float, spacing: int) -> Worse:
+def worse_test(is_event: bool, bounds: Bounds, base: float, late_looks: int) -> Worse:
     """Return the quickest test that is exact: for a tolerance or a mean, for a rare event, for a frequent one."""
     if bounds.tolerance or not is_event:
         beyond = bounds.margin - bounds.tolerance or bounds.margin
-        return Bernstein.start(Null.NOT_WORSE, (bounds.tolerance,), (beyond,), spacing)
+        return Bernstein.start(Null.NOT_WORSE, (bounds.tolerance,), (beyond,), late_looks)
     if base < FREQUENT:
-        return RateRatio.start(bounds.margin / base, spacing)
-    return BlockTest.start(base, bounds.margin, spacing)
+        return RateRatio.start(bounds.margin / base, late_looks)
+    return BlockTest.start(base, bounds.margin, late_looks)
 
 
 def updated(test: Worse, arms: Sequence[Arms], centre: float, variance: float) -> Worse:
@@ -152,7 +149,7 @@ def split_of(arms: Arms) -> Split:
     return Split(arms.canary_n / total if total else 0.0, round(arms.canary_total), round(arms.stable_total))
 
 
-def restart_spacing(plan: Plan) -> int:
-    """Return the looks between two later starts: twice the holds of the plan, in 16 parts."""
-    looks = 2 * sum(step.hold_ms for step in plan.steps) // plan.analysis.every_ms
-    return min(max(looks, FEWEST_LOOKS), MOST_LOOKS) // STARTS
+def late_looks_of(plan: Plan) -> int:
+    """Return the looks over which later starts are spread: one and a half times the holds of the plan."""
+    looks = 3 * sum(step.hold_ms for step in plan.stages) // (2 * plan.analysis.every_ms)
+    return min(max(looks, FEWEST_LOOKS), MOST_LOOKS)

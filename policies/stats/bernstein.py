@@ -108,8 +108,8 @@ def squares_around(centre: float, n: int, total: float, squares: float) -> float
 class Bernstein:
     """The state of the tests of one null at several bounds: a value, made anew by every look.
 
-    `effects` are the distances between the truth hoped for and the bound, one a bound. `restarts` has for each start
-    so far a row for each bound, with a column for each multiple of the best bet.
+    `effects` are the distances between the truth hoped for and the bound, one a bound. `restarts` has a row
+    for each bound and a column for each multiple of the best bet.
     """
 
     null: Null
@@ -119,14 +119,14 @@ class Bernstein:
 
     @classmethod
     def start(
-        cls, null: Null, bounds: tuple[float, ...], effects: tuple[float, ...], spacing: int | None = None
+        cls, null: Null, bounds: tuple[float, ...], effects: tuple[float, ...], late_looks: int = 0
     ) -> "Bernstein":
         """Return the tests before any look.
 
-        `spacing` is the number of looks between two starts, for a rollback that must find late regressions; None:
-        one start alone, for a promotion, which has to rest on the whole attempt.
+        `late_looks` is the number of looks over which later starts are spread, for a rollback that must find late
+        regressions; 0: one start alone, for a promotion, which has to rest on the whole attempt.
         """
-        return cls(null, bounds, effects, Restarts.start((len(bounds), len(MULTIPLES)), spacing))
+        return cls(null, bounds, effects, Restarts.start((len(bounds), len(MULTIPLES)), late_looks))
 
     def update(self, samples: Iterable[Sample], centre: float, variance: float) -> "Bernstein":
         """Return the tests after one more look.

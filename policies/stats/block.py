@@ -57,22 +57,21 @@ class Block:
 class BlockTest:
     """The state of one test: a value, made anew by every look.
 
-    `log_odds` is the design effect as a log-odds ratio; `restarts` has a row for each start so far and a column for
-    each alternative.
+    `log_odds` is the design effect as a log-odds ratio; `restarts` has a number for each alternative.
     """
 
     log_odds: float
     restarts: Restarts
 
     @classmethod
-    def start(cls, base: float, margin: float, spacing: int) -> "BlockTest":
+    def start(cls, base: float, margin: float, late_looks: int) -> "BlockTest":
         """Return the test before any look.
 
         The design effect is a rate of `base` + `margin` against `base` (0 < base < 1; margin > 0; their sum is kept
-        below 1). `spacing` is the number of looks between two starts.
+        below 1). `late_looks` is the number of looks over which later starts are spread.
         """
         worse = min(base + margin, 0.5 * (1.0 + base))
-        return cls(logit(worse) - logit(base), Restarts.start(MULTIPLES.shape, spacing))
+        return cls(logit(worse) - logit(base), Restarts.start(MULTIPLES.shape, late_looks))
 
     def update(self, blocks: Iterable[Block], centre: float) -> "BlockTest":
         """Return the test after one more look.
@@ -99,9 +98,9 @@ class BlockTest:
     def value(self) -> float:
         """Return ln E now; 0 before any row.
 
-        >>> test = BlockTest.start(base=0.1, margin=0.05, spacing=100)
+        >>> test = BlockTest.start(base=0.1, margin=0.05, late_looks=100)
         >>> round(test.update([Block(0.5, 300, 60, 300, 30)], centre=0.1).value(), 1)
-        4.6
+        4.7
         """
         return self.restarts.value(LOG_PRIOR)
 

@@ -46,14 +46,14 @@ class Apart:
     stable: Floats
 
     @classmethod
-    def start(cls, classes: int, tolerance: float, effect: float, spacing: int | None) -> "Apart":
+    def start(cls, classes: int, tolerance: float, effect: float, late_looks: int) -> "Apart":
         """Return the test before any look.
 
-        `effect` is the distance beyond the tolerance that it should find soonest, `spacing` the number of looks
-        between two starts.
+        `effect` is the distance beyond the tolerance that it should find soonest, `late_looks` the number of looks
+        over which later starts are spread.
         """
         nothing = np.zeros(classes)
-        return cls(Bernstein.start(Null.NOT_WORSE, (tolerance,), (effect,), spacing), nothing, nothing)
+        return cls(Bernstein.start(Null.NOT_WORSE, (tolerance,), (effect,), late_looks), nothing, nothing)
 
     def update(self, epochs: Iterable[ClassCounts]) -> "Apart":
         """Return the test after one more look with these counts; epochs whose share is 0 or 1 are skipped."""
@@ -69,7 +69,7 @@ class Apart:
     def value(self) -> float:
         """Return ln E now; 0 before any look.
 
-        >>> test = Apart.start(classes=2, tolerance=0.05, effect=0.05, spacing=None)
+        >>> test = Apart.start(classes=2, tolerance=0.05, effect=0.05, late_looks=0)
         >>> for _ in range(4):
         ...     test = test.update([ClassCounts.of(0.1, [60, 40], [810, 90])])
         >>> round(test.value(), 1)

@@ -6,7 +6,7 @@ cancel, whatever the offset of the raw values. An event is a loss of 0 or 1 and 
 loss is rounded by 8e-6 of its range at most, in both variants alike.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import add, sub
 from typing import Any
@@ -23,9 +23,13 @@ LOSS_UNIT = 1 << 16
 """Units of a loss in its range: sums of squares of two thousand million rows still fit 64 bits."""
 
 
+NO_BUCKETS = (0,) * KEY_BUCKETS
+"""The counts per key bucket of no rows."""
+
+
 def no_buckets() -> tuple[int, ...]:
-    """Return the counts per key bucket of no rows."""
-    return (0,) * KEY_BUCKETS
+    """Return `NO_BUCKETS`."""
+    return NO_BUCKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,8 @@ class Losses:
             n=n,
             total=events * LOSS_UNIT,
             squares=events * LOSS_UNIT**2,
-            bucket_n=tuple(bucket_n) if bucket_n is not None else no_buckets(),
-            bucket_total=tuple(count * LOSS_UNIT for count in bucket_events)
-            if bucket_events is not None
-            else no_buckets(),
+            bucket_n=tuple(bucket_n) if bucket_n is not None else NO_BUCKETS,
+            bucket_total=tuple(map(LOSS_UNIT.__mul__, bucket_events)) if bucket_events is not None else NO_BUCKETS,
         )
 
     @property
@@ -118,8 +120,8 @@ class Losses:
             value["n"],
             value["total"],
             value["squares"],
-            tuple(value.get("bucket_n", no_buckets())),
-            tuple(value.get("bucket_total", no_buckets())),
+            tuple(value.get("bucket_n", NO_BUCKETS)),
+            tuple(value.get("bucket_total", NO_BUCKETS)),
         )
 
 
@@ -130,6 +132,11 @@ def combined(a: Losses, b: Losses, sign: int) -> Losses:
         a.n + sign * b.n,
         a.total + sign * b.total,
         a.squares + sign * b.squares,
-        tuple(map(step, a.bucket_n, b.bucket_n)),
-        tuple(map(step, a.bucket_total, b.bucket_total)),
+        added(a.bucket_n, b.bucket_n, step),
+        added(a.bucket_total, b.bucket_total, step),
     )
+
+
+def added(a: tuple[int, ...], b: tuple[int, ...], step: Callable[[int, int], int]) -> tuple[int, ...]:
+    """Return `step` of each pair; nothing to add costs nothing, which is what most losses without keys have."""
+    return a if b is NO_BUCKETS else tuple(map(step, a, b))

@@ -27,18 +27,18 @@ from .rate_ratio import RateRatio, Split
 __all__ = ["Pairs", "discordant", "log_e_agreement", "sign_test"]
 
 
-def sign_test(margin: float, discordance: float, spacing: int) -> RateRatio:
+def sign_test(margin: float, discordance: float, late_looks: int) -> RateRatio:
     """Return the sign test before any look.
 
     Its design effect is a difference of `margin` in the mean of losses 0 and 1, of which the share `discordance` of
-    all pairs (above 0) differs. `spacing` is the number of looks between two starts.
+    all pairs (above 0) differs. `late_looks` is the number of looks over which later starts are spread.
 
-    >>> test = sign_test(margin=0.02, discordance=0.04, spacing=100)
+    >>> test = sign_test(margin=0.02, discordance=0.04, late_looks=100)
     >>> round(test.update([discordant(canary_worse=24, stable_worse=8)]).value(), 1)
-    3.2
+    3.1
     """
     rest = max(discordance - margin, discordance / 100.0)
-    return RateRatio.start(2.0 * margin / rest, spacing)
+    return RateRatio.start(2.0 * margin / rest, late_looks)
 
 
 def discordant(canary_worse: int, stable_worse: int) -> Split:

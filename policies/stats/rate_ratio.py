@@ -47,19 +47,19 @@ class Split:
 class RateRatio:
     """The state of one test: a value, made anew by every look.
 
-    `excess` is the design effect, r - 1; `restarts` has a row for each start so far and a column for each alternative.
+    `excess` is the design effect, r - 1; `restarts` has a number for each alternative.
     """
 
     excess: float
     restarts: Restarts
 
     @classmethod
-    def start(cls, excess: float, spacing: int) -> "RateRatio":
+    def start(cls, excess: float, late_looks: int) -> "RateRatio":
         """Return the test before any look; `excess` > 0 is pulled into the range of the alternatives.
 
-        `spacing` is the number of looks between two starts.
+        `late_looks` is the number of looks over which later starts are spread.
         """
-        return cls(float(np.clip(excess, EXCESSES[0], EXCESSES[-1])), Restarts.start(EXCESSES.shape, spacing))
+        return cls(float(np.clip(excess, EXCESSES[0], EXCESSES[-1])), Restarts.start(EXCESSES.shape, late_looks))
 
     def update(self, splits: Iterable[Split]) -> "RateRatio":
         """Return the test after one more look with these events."""
@@ -72,7 +72,7 @@ class RateRatio:
     def value(self) -> float:
         """Return ln E now; 0 before any event.
 
-        >>> test = RateRatio.start(1.0, spacing=100)
+        >>> test = RateRatio.start(1.0, late_looks=100)
         >>> round(test.update([Split(0.1, 8, 2)]).value(), 1)
         10.3
         """

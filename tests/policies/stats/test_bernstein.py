@@ -158,9 +158,9 @@ def test_a_look_may_come_in_parts_of_any_size(parts: list[list[float]]) -> None:
     assert split.value(0.0) == pytest.approx(whole.value(0.0), abs=1e-9)
 
 
-def highest(canary: Array, stable: Array, share: float, n: Array, spacing: int | None = None) -> float:
+def highest(canary: Array, stable: Array, share: float, n: Array, late_looks: int = 0) -> float:
     """The highest ln E of an attempt, against "not worse", from mean losses over `n` canary rows of 100 a look."""
-    test, best, past = Bernstein.start(Null.NOT_WORSE, (0.02,), (0.03,), spacing), -math.inf, [1.0, 20.0]
+    test, best, past = Bernstein.start(Null.NOT_WORSE, (0.02,), (0.03,), late_looks), -math.inf, [1.0, 20.0]
     for n_c, x, y in zip(n.tolist(), canary.tolist(), stable.tolist(), strict=True):
         centre = past[0] / past[1]
         arms = Arms.of_events(share, n_c, x, 100 - n_c, y)
@@ -170,21 +170,21 @@ def highest(canary: Array, stable: Array, share: float, n: Array, spacing: int |
     return best
 
 
-def crossings(canary_rate: float, spacing: int | None = None, *, swap: bool = False) -> int:
+def crossings(canary_rate: float, late_looks: int = 0, *, swap: bool = False) -> int:
     """How many of 200 attempts of 60 looks are rolled back; stable's rate is 5 %, the tolerance 2 points."""
     rng, crossed = np.random.default_rng(11), 0
     for _ in range(200):
         n = rng.binomial(100, 0.2, 60)
         x, y = rng.binomial(n, canary_rate), rng.binomial(100 - n, 0.05)
-        best = highest(y, x, 0.8, 100 - n, spacing) if swap else highest(x, y, 0.2, n, spacing)
+        best = highest(y, x, 0.8, 100 - n, late_looks) if swap else highest(x, y, 0.2, n, late_looks)
         crossed += best >= math.log(20)
     return crossed
 
 
-@pytest.mark.parametrize("spacing", [None, 4])
-def test_a_canary_on_the_tolerance_is_left_alone_and_a_worse_one_found(spacing: int | None) -> None:
-    assert crossings(0.07, spacing) <= 10
-    assert crossings(0.3, spacing) >= 195
+@pytest.mark.parametrize("late_looks", [0, 60])
+def test_a_canary_on_the_tolerance_is_left_alone_and_a_worse_one_found(late_looks: int) -> None:
+    assert crossings(0.07, late_looks) <= 10
+    assert crossings(0.3, late_looks) >= 195
 
 
 def test_a_wrong_sign_is_caught() -> None:
@@ -196,7 +196,7 @@ def test_a_later_start_forgives_no_long_good_history() -> None:
     n, stable = np.full(130, 20), np.full(130, 4)
     canary = np.concatenate([good, bad])
 
-    assert highest(canary, stable, 0.2, n, spacing=20) > math.log(20) > highest(canary, stable, 0.2, n)
+    assert highest(canary, stable, 0.2, n, late_looks=300) > math.log(20) > highest(canary, stable, 0.2, n)
 
 
 def test_pooling_over_the_ramp_is_caught() -> None:
@@ -209,7 +209,7 @@ def test_pooling_over_the_ramp_is_caught() -> None:
 
 
 def test_json_keeps_every_bit() -> None:
-    start = Bernstein.start(Null.WORSE, (0.005, 0.02), (0.005, 0.02), spacing=7)
+    start = Bernstein.start(Null.WORSE, (0.005, 0.02), (0.005, 0.02), late_looks=7)
     test = start.update([arms_of(0.1, [0.3, 0.1], [0.2, 0.7, 0.1])], 0.3, 0.1)
     more = [arms_of(0.2, [0.1], [0.9, 0.3])]
 

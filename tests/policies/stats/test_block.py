@@ -14,12 +14,12 @@ from scipy import stats
 from coalmine.policies.stats.block import LOG_PRIOR, MULTIPLES, Block, BlockTest, logit
 from coalmine.policies.stats.restarts import LATE_SHARE
 
-NEVER = 10**9
-"""A spacing at which no later start comes."""
+NEVER = 10**12
+"""So many looks to spread later starts over that none comes to matter."""
 
 
-def looked(looks: list[list[Block]], centre: float = 0.1, spacing: int = NEVER) -> BlockTest:
-    test = BlockTest.start(base=0.1, margin=0.05, spacing=spacing)
+def looked(looks: list[list[Block]], centre: float = 0.1, late_looks: int = NEVER) -> BlockTest:
+    test = BlockTest.start(base=0.1, margin=0.05, late_looks=late_looks)
     for blocks in looks:
         test = test.update(blocks, centre)
     return test
@@ -126,7 +126,7 @@ def test_a_million_rows_do_not_overflow() -> None:
 
 
 def test_a_base_near_one_keeps_an_alternative() -> None:
-    log_odds = BlockTest.start(base=0.97, margin=0.05, spacing=NEVER).log_odds
+    log_odds = BlockTest.start(base=0.97, margin=0.05, late_looks=NEVER).log_odds
 
     assert 0.0 < log_odds < math.inf
 
@@ -134,8 +134,8 @@ def test_a_base_near_one_keeps_an_alternative() -> None:
 def test_a_later_start_forgives_no_long_good_history() -> None:
     good, bad = [[Block(0.1, 100, 7, 900, 90)]] * 100, [[Block(0.1, 100, 20, 900, 90)]] * 12
 
-    assert looked(good + bad, spacing=20).value() > math.log(20)
-    assert looked(good + bad, spacing=NEVER).value() < math.log(20)
+    assert looked(good + bad, late_looks=300).value() > math.log(20)
+    assert looked(good + bad, late_looks=0).value() < math.log(20)
 
 
 def crossings(canary_rate: float, log_e: Callable[[list[Block]], float]) -> int:
@@ -151,7 +151,7 @@ def crossings(canary_rate: float, log_e: Callable[[list[Block]], float]) -> int:
 
 
 def highest(attempt: list[Block]) -> float:
-    test, best = BlockTest.start(0.1, 0.05, spacing=10), -math.inf
+    test, best = BlockTest.start(0.1, 0.05, late_looks=150), -math.inf
     for block in attempt:
         test = test.update([block], 0.1)
         best = max(best, test.value())
@@ -198,7 +198,7 @@ def test_pooling_over_the_ramp_is_caught() -> None:
 
 
 def test_json_keeps_every_bit() -> None:
-    test = looked([[Block(0.07, 30, 4, 290, 29)]] * 40, spacing=10)
+    test = looked([[Block(0.07, 30, 4, 290, 29)]] * 40, late_looks=150)
     again = BlockTest.from_json(json.loads(json.dumps(test.to_json())))
     more = [Block(0.2, 9, 1, 36, 2)]
 

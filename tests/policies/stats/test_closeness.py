@@ -69,7 +69,7 @@ def test_a_look_may_come_in_parts_of_any_size(looks: list[list[tuple[int, int]]]
 
     close = Close.start(3, (0.1,))
     assert close.update(counts).value(0.1) == pytest.approx(close.update([whole]).value(0.1), abs=1e-9)
-    apart = Apart.start(3, 0.05, 0.05, None).update([counts_of([(9, 5), (1, 9), (4, 20)])])
+    apart = Apart.start(3, 0.05, 0.05, 0).update([counts_of([(9, 5), (1, 9), (4, 20)])])
     assert apart.update(counts).value() == pytest.approx(apart.update([whole]).value(), abs=1e-9)
 
 
@@ -84,7 +84,7 @@ def outcomes(canary: list[float], rows: int) -> list[tuple[float, ClassCounts]]:
 
 
 def test_the_mean_of_either_null_is_at_most_one() -> None:
-    apart, close = Apart.start(2, 0.1, 0.2, None), Close.start(2, (0.1,))
+    apart, close = Apart.start(2, 0.1, 0.2, 0), Close.start(2, (0.1,))
     history = ClassCounts.of(SHARE, [5, 1], [12, 8])
     two_looks = [(p, look) for p, look in outcomes([0.7, 0.3], 4)]
 
@@ -96,7 +96,7 @@ def test_the_mean_of_either_null_is_at_most_one() -> None:
 
 
 def test_enumeration_can_fail() -> None:
-    apart, history = Apart.start(2, 0.1, 0.2, None), ClassCounts.of(SHARE, [5, 1], [12, 8])
+    apart, history = Apart.start(2, 0.1, 0.2, 0), ClassCounts.of(SHARE, [5, 1], [12, 8])
 
     mean = sum(p * math.exp(apart.update([history]).update([look]).value()) for p, look in outcomes([1.0, 0.0], 4))
 
@@ -107,7 +107,7 @@ def apart_crossings(canary: np.ndarray, *, swap: bool = False) -> int:
     """How many of 60 attempts of 40 looks find the distance above a tolerance of 0.05."""
     rng, crossed = np.random.default_rng(6), 0
     for _ in range(60):
-        test, best = Apart.start(3, 0.05, 0.05, spacing=10), -math.inf
+        test, best = Apart.start(3, 0.05, 0.05, late_looks=150), -math.inf
         for look in looks_of(canary, rng, 40):
             test = test.update([ClassCounts.of(1 - SHARE, look.stable, look.canary) if swap else look])
             best = max(best, test.value())
@@ -155,12 +155,12 @@ def test_looks_of_one_variant_alone_say_nothing() -> None:
     alone = [ClassCounts.of(0.0, [0, 0], [5, 9]), ClassCounts.of(1.0, [5, 9], [0, 0])]
 
     assert Close.start(2, (0.1,)).update(alone).value(0.1) == pytest.approx(0.0, abs=1e-12)
-    assert Apart.start(2, 0.1, 0.1, None).update(alone).value() == pytest.approx(0.0, abs=1e-12)
+    assert Apart.start(2, 0.1, 0.1, 0).update(alone).value() == pytest.approx(0.0, abs=1e-12)
 
 
 def test_json_keeps_every_bit() -> None:
     looks = looks_of(FAR, np.random.default_rng(8), 5)
-    apart, close = Apart.start(3, 0.05, 0.05, spacing=2), Close.start(3, (0.05, 0.1))
+    apart, close = Apart.start(3, 0.05, 0.05, late_looks=30), Close.start(3, (0.05, 0.1))
     for look in looks:
         apart, close = apart.update([look]), close.update([look])
 

@@ -16,8 +16,8 @@ from coalmine.policies.stats.excess import log_e_above
 from coalmine.policies.stats.paired import Pairs, discordant, log_e_agreement, sign_test
 from coalmine.policies.stats.rate_ratio import EXCESSES
 
-NEVER = 10**9
-"""A spacing at which no later start comes."""
+NEVER = 10**12
+"""So many looks to spread later starts over that none comes to matter."""
 
 BAR = math.log(20)
 

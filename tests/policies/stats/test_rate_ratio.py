@@ -10,8 +10,8 @@ from scipy import stats
 from coalmine.policies.stats.rate_ratio import EXCESSES, SPREAD, RateRatio, Split
 from coalmine.policies.stats.restarts import LATE_SHARE
 
-NEVER = 10**9
-"""A spacing at which no later start comes."""
+NEVER = 10**12
+"""So many looks to spread later starts over that none comes to matter."""
 
 
 def by_likelihoods(splits: list[Split], excess: float) -> float:
@@ -25,8 +25,8 @@ def by_likelihoods(splits: list[Split], excess: float) -> float:
     return math.log((1 - LATE_SHARE) * float((prior * product).sum() / prior.sum()) + LATE_SHARE)
 
 
-def looked(looks: list[list[Split]], excess: float = 0.5, spacing: int = NEVER) -> RateRatio:
-    test = RateRatio.start(excess, spacing)
+def looked(looks: list[list[Split]], excess: float = 0.5, late_looks: int = NEVER) -> RateRatio:
+    test = RateRatio.start(excess, late_looks)
     for splits in looks:
         test = test.update(splits)
     return test
@@ -85,14 +85,14 @@ def test_a_million_events_do_not_overflow() -> None:
 def test_a_later_start_forgives_no_long_good_history() -> None:
     good, bad = [[Split(0.05, 1, 19)]] * 250, [[Split(0.05, 2, 19)]] * 45
 
-    assert looked(good + bad, spacing=31).value() > math.log(20)
-    assert looked(good + bad, spacing=NEVER).value() < math.log(20)
+    assert looked(good + bad, late_looks=450).value() > math.log(20)
+    assert looked(good + bad, late_looks=NEVER).value() < math.log(20)
 
 
 def test_the_mean_with_later_starts_is_one_after_many_looks() -> None:
     rng = np.random.default_rng(5)
     finals = [
-        math.exp(looked([[Split(0.3, int(x), 2 - int(x))] for x in rng.binomial(2, 0.3, 40)], spacing=5).value())
+        math.exp(looked([[Split(0.3, int(x), 2 - int(x))] for x in rng.binomial(2, 0.3, 40)], late_looks=40).value())
         for _ in range(2_000)
     ]
 
@@ -100,7 +100,7 @@ def test_the_mean_with_later_starts_is_one_after_many_looks() -> None:
 
 
 def test_json_keeps_every_bit() -> None:
-    test = looked([[Split(0.07, 3, 29)]] * 40, spacing=10)
+    test = looked([[Split(0.07, 3, 29)]] * 40, late_looks=150)
     again = RateRatio.from_json(json.loads(json.dumps(test.to_json())))
 
     assert again.update([Split(0.07, 1, 3)]).value() == test.update([Split(0.07, 1, 3)]).value()
