@@ -31,6 +31,7 @@ from .plan import (
     MOST_SAMPLES,
     NOT_KEYS,
     Analysis,
+    Bake,
     By,
     Check,
     Clock,
@@ -40,6 +41,7 @@ from .plan import (
     Metric,
     ModelRef,
     OnInsufficient,
+    OnSuccess,
     Plan,
     Role,
     Routing,
@@ -48,7 +50,16 @@ from .plan import (
     Topics,
     Variant,
 )
-from .ramp import FOREVER_MS, is_frozen, is_last_step, next_step, receives_traffic, step_at
+from .ramp import (
+    FOREVER_MS,
+    is_bake,
+    is_frozen,
+    is_last_step,
+    next_step,
+    receives_traffic,
+    stage_name,
+    step_at,
+)
 from .readiness import HEARTBEAT_LIFE_MS, ModelStatus, NeverReady, Readiness, Ready, Waiting, WorkerReport, readiness
 from .reference import CategoryReference, NumberReference
 from .replay import RecordedLook, recorded_cut, replay
@@ -60,6 +71,7 @@ from .stats.durations import duration_quantile
 from .stats.losses import KEY_BUCKETS, Losses
 from .stats.moments import Moments
 from .tally import CallRow, OutcomeRow, Tally
+from .windows import MOST_WINDOWS, Day, Window, closed_until, is_zone
 
 __all__ = [
     "FOREVER_MS",
@@ -70,6 +82,7 @@ __all__ = [
     "LONGEST_CALL_MS",
     "LONGEST_MS",
     "MOST_SAMPLES",
+    "MOST_WINDOWS",
     "NOT_KEYS",
     "TRANSITIONS",
     "VERBS",
@@ -79,6 +92,7 @@ __all__ = [
     "Approve",
     "Assignment",
     "At",
+    "Bake",
     "Breaker",
     "By",
     "CallRow",
@@ -89,6 +103,7 @@ __all__ = [
     "Column",
     "Command",
     "Cut",
+    "Day",
     "Decision",
     "Direction",
     "Drift",
@@ -109,6 +124,7 @@ __all__ = [
     "NeverReady",
     "NumberReference",
     "OnInsufficient",
+    "OnSuccess",
     "OutcomeRow",
     "OwnMetric",
     "Pause",
@@ -140,14 +156,18 @@ __all__ = [
     "Variant",
     "Verdict",
     "Waiting",
+    "Window",
     "WorkerReport",
     "advance",
     "check_own_metric",
+    "closed_until",
     "duration_quantile",
     "frozen_numbers",
     "initial",
+    "is_bake",
     "is_frozen",
     "is_last_step",
+    "is_zone",
     "key_hash",
     "look",
     "mean_losses",
@@ -158,5 +178,6 @@ __all__ = [
     "recorded_cut",
     "replay",
     "row_losses",
+    "stage_name",
     "step_at",
 ]

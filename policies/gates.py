@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from .checks import CheckEvidence
 from .finding import Decision, Verdict
-from .plan import By, Check, OnInsufficient, Plan, Role
-from .ramp import is_last_step
+from .plan import By, Check, OnInsufficient, OnSuccess, Plan, Role
+from .ramp import is_last_step, stage_name
 from .state import Phase, State
 from .stats.combine import blamed, log_mean_of
+from .windows import closed_until
 from .wording import percent, span
 
 __all__ = ["FEWEST_KEYS", "Outlook", "Ruling", "rule", "weights"]
@@ -30,11 +31,12 @@ FEWEST_KEYS = 200
 class Outlook:
     """Where the attempt stands at a look, besides its evidence.
 
-    `samples` are canary rows of the step that are evidence, `held_ms` the time in the step, `age_ms` the time since
-    the first look, `effective_keys` those of both variants.
+    `samples` are canary rows of the step that are evidence, `now_ms` the time of the look, `held_ms` that in the step,
+    `age_ms` that since the first look, `effective_keys` those of both variants.
     """
 
     samples: int
+    now_ms: int
     held_ms: int
     age_ms: int
     effective_keys: float
@@ -104,7 +106,7 @@ def onwards(
     obstacle = blocked(outlook, state, plan) or unproven(checks, open_checks, failed, threshold)
     ends = late and plan.analysis.on_insufficient is not OnInsufficient.HOLD and not is_last_step(state)
     if obstacle is None and not ends:
-        return Verdict.PASS, *upwards(state, plan)
+        return Verdict.PASS, *upwards(outlook, state, plan)
     if late:
         return Verdict.INCONCLUSIVE, *overdue(plan, obstacle or "the ramp has not ended")
     assert obstacle is not None, "nothing speaks against a move up, yet none was made"
@@ -131,7 +133,7 @@ def blocked(outlook: Outlook, state: State, plan: Plan) -> str | None:
     step = state.current_step
     if step is None or not is_automatic(state):
         return f"the rollout is {state.phase.value}: only a rollback is automatic now"
-    where = f"step {state.step} of {len(plan.steps)} at {step.weight:g} %"
+    where = f"{stage_name(plan, state.step)} at {step.weight:g} %"
     if outlook.missing:
         return f"{where}: evidence is not complete: {'; '.join(outlook.missing)}"
     if outlook.samples < step.samples:
@@ -163,12 +165,15 @@ def unproven(
     return f"{open_checks[0].check.name}: {reason}{others}"
 
 
-def upwards(state: State, plan: Plan) -> tuple[Decision, str]:
-    """Return the move up and its reason."""
-    where = f"step {state.step} of {len(plan.steps)}"
-    if is_last_step(state):
-        return Decision.PROMOTE, f"every check has passed on {where}, the last one"
-    return Decision.ADVANCE, f"every check has passed on {where}"
+def upwards(outlook: Outlook, state: State, plan: Plan) -> tuple[Decision, str]:
+    """Return the move up and its reason; outside the windows of the plan it waits, with nothing else in its way."""
+    passed = f"every check has passed on {stage_name(plan, state.step)}"
+    if (closed := closed_until(plan.windows, outlook.now_ms)) is not None:
+        return Decision.HOLD, f"{passed}; {closed}"
+    if not is_last_step(state):
+        return Decision.ADVANCE, passed
+    asks = "; a person decides" if plan.on_success is OnSuccess.APPROVAL else ""
+    return Decision.PROMOTE, f"{passed}, the last one{asks}"
 
 
 def overdue(plan: Plan, obstacle: str) -> tuple[Decision, str]:

@@ -134,6 +134,7 @@ def outlook_of(memory: Memory, epochs: tuple[EpochSums, ...], state: State, miss
     """Return where the attempt stands besides its evidence."""
     return Outlook(
         samples=sum(epoch.canary.rows for epoch in epochs if epoch.step == state.step and epoch.share > 0),
+        now_ms=memory.now_ms,
         held_ms=memory.now_ms - memory.step_since_ms,
         age_ms=memory.now_ms - memory.since_ms,
         effective_keys=effective_keys_of(epochs),

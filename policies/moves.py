@@ -24,8 +24,8 @@ from .commands import (
     Undo,
     Unfreeze,
 )
-from .plan import ModelRef, Plan, is_routable
-from .ramp import FOREVER_MS, is_frozen, is_last_step, next_step, step_at
+from .plan import ModelRef, OnSuccess, Plan, is_routable
+from .ramp import FOREVER_MS, is_bake, is_frozen, is_last_step, next_step, stage_name, step_at
 from .state import At, Phase, State
 
 __all__ = [
@@ -156,18 +156,32 @@ def advance(before: State, command: Advance, at: At) -> Moved:
 
 def enter(before: State, step: int) -> State:
     """Return the state in `step`; a paused rollout stays paused, for only `resume` ends a pause."""
-    assert before.plan is not None, "an attempt has a plan"
-    weight = before.plan.steps[step - 1].weight
-    message = f"step {step} of {len(before.plan.steps)}: the canary gets {weight:g} %"
+    plan = plan_of(before)
+    weight, phase = plan.stages[step - 1].weight, phase_of(plan, step)
+    message = f"{stage_name(plan, step)}: the canary gets {weight:g} %"
     if before.phase is Phase.PAUSED:
         message += "; automation stays paused until resume"
-        return replace(before, weight=weight, resume_phase=Phase.PROGRESSING, message=message)
-    return replace(before, phase=Phase.PROGRESSING, weight=weight, message=message)
+        return replace(before, weight=weight, resume_phase=phase, message=message)
+    return replace(before, phase=phase, weight=weight, message=message)
+
+
+def plan_of(state: State) -> Plan:
+    """Return the plan of an attempt."""
+    assert state.plan is not None, "an attempt has a plan"
+    return state.plan
+
+
+def phase_of(plan: Plan, step: int) -> Phase:
+    """Return the phase in which automation works on `step`."""
+    return Phase.BAKING if is_bake(plan, step) else Phase.PROGRESSING
 
 
 def wait_for_approval(before: State) -> State:
     """Return the state in which automation has done its part of the step."""
-    message = f"step {before.step} has passed and waits for a person: approve, or roll back"
+    stage = stage_name(plan_of(before), before.step)
+    message = f"{stage} has passed and waits for a person: approve, or roll back"
+    if is_last_step(before):
+        message = f"every check has passed on {stage}, the last one; a person decides: approve to promote, or roll back"
     return replace(before, phase=Phase.AWAITING_APPROVAL, message=message)
 
 
@@ -184,13 +198,21 @@ def promote(before: State, command: Promote, at: At) -> Moved:
 
 def promote_by_automation(before: State, command: Promote) -> Moved:
     """End the attempt from its last step, or ask for the approval that is due before."""
-    if before.phase not in (Phase.PENDING, Phase.PROGRESSING):
+    if before.phase not in (Phase.PENDING, Phase.PROGRESSING, Phase.BAKING):
         return f"the rollout is {before.phase.value}: only a person may promote now"
     if command.full or not is_last_step(before):
         return "automation promotes from the last step only: advance to the next one"
-    if before.current_step and before.current_step.approval:
+    if asks_a_person(before):
         return wait_for_approval(before)
     return end(before)
+
+
+def asks_a_person(before: State) -> bool:
+    """Tell whether the last move of an attempt is a person's; an undo brings back what has been stable already."""
+    if before.undoing:
+        return False
+    by_step = before.current_step is not None and before.current_step.approval
+    return by_step or plan_of(before).on_success is OnSuccess.APPROVAL
 
 
 def up(before: State, *, full: bool = False) -> State:
@@ -230,17 +252,18 @@ def set_weight(before: State, command: SetWeight, at: At) -> Moved:
         return f"{weight:g} is not a weight from 0 to below 100 % with at most 4 decimals; for all traffic use promote"
     if before.frozen is None:
         return "the canary is not ready for traffic yet: wait for step 1, or roll back"
-    by_hand = replace(before, weight=float(weight), resume_phase=Phase.PROGRESSING)
-    return paused(by_hand, f"the weight was set to {weight:g} % by hand; {after_resume(before.plan, weight)}")
+    plan = plan_of(before)
+    by_hand = replace(before, weight=float(weight), resume_phase=phase_of(plan, step_at(plan, weight)))
+    return paused(by_hand, f"the weight was set to {weight:g} % by hand; {after_resume(plan, weight)}")
 
 
-def after_resume(plan: Plan | None, weight: float) -> str:
+def after_resume(plan: Plan, weight: float) -> str:
     """Say where automation goes on from `weight`."""
-    assert plan is not None, "an attempt has a plan"
     step = step_at(plan, weight)
-    if step == len(plan.steps):
+    if step == len(plan.stages):
         return "no step is above it, so the promotion comes next after resume"
-    return f"after resume comes step {step + 1} ({plan.steps[step].weight:g} %)"
+    name = "the bake" if is_bake(plan, step + 1) else f"step {step + 1}"
+    return f"after resume comes {name} ({plan.stages[step].weight:g} %)"
 
 
 def pause(before: State, command: Pause, at: At) -> Moved:

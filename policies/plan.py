@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from .step import LONGEST_MS, MOST_SAMPLES, WEIGHT_UNITS, Bake, Step, check_ms, is_routable
+from .windows import MOST_WINDOWS, Window
+
 __all__ = [
     "LONGEST_CALL_MS",
     "LONGEST_MS",
@@ -19,6 +22,7 @@ __all__ = [
     "NOT_KEYS",
     "WEIGHT_UNITS",
     "Analysis",
+    "Bake",
     "By",
     "Check",
     "Clock",
@@ -28,6 +32,7 @@ __all__ = [
     "Metric",
     "ModelRef",
     "OnInsufficient",
+    "OnSuccess",
     "Plan",
     "Role",
     "Routing",
@@ -35,19 +40,12 @@ __all__ = [
     "Step",
     "Topics",
     "Variant",
+    "Window",
+    "is_routable",
 ]
-
-WEIGHT_UNITS = 10_000
-"""Units of the routing hash per percent: a weight has at most 4 decimals, so 0.0001 % is one unit of 10**6."""
-
-LONGEST_MS = 366 * 86_400_000
-"""No time of a plan is longer than a year; a longer one is a slip, or meant to do harm."""
 
 LONGEST_CALL_MS = 3_600_000
 """No call of a model may take longer than an hour."""
-
-MOST_SAMPLES = 1_000_000_000
-"""Rows a step may ask for: more are never reached."""
 
 NAME = re.compile(r"[a-z0-9-]{1,40}")
 """What a rollout and a check may be called: the name becomes part of topics and ids."""
@@ -57,12 +55,6 @@ TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 NOT_KEYS = frozenset(("ts", "meta", "v", "segment", "features", "specversion", "data"))
 """Fields of a request with a meaning of their own: no routing key can stand in them. `id` can be one."""
-
-
-def check_ms(what: str, ms: int, least: int, most: int = LONGEST_MS) -> None:
-    """Raise ValueError for a time that makes no sense as `what`."""
-    if not least <= ms <= most:
-        raise ValueError(f"{what} must lie between {least} and {most} ms")
 
 
 class Variant(Enum):
@@ -141,6 +133,13 @@ class OnInsufficient(Enum):
     ROLLBACK = "rollback"
 
 
+class OnSuccess(Enum):
+    """What happens when every check has passed on the last stage: the promotion, or a person decides."""
+
+    PROMOTE = "promote"
+    APPROVAL = "approval"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRef:
     """A model package by address and content.
@@ -188,34 +187,6 @@ class Routing:
     def __post_init__(self) -> None:
         if not self.key or self.key in NOT_KEYS:
             raise ValueError("the key field must not be empty nor one of " + ", ".join(sorted(NOT_KEYS)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One step of the ramp: stay at `weight` for `hold_ms` and until `samples` canary rows are evidence."""
-
-    weight: float
-    hold_ms: int = 600_000
-    samples: int = 100
-    margin_factor: float = 1.0
-    approval: bool = False
-
-    def __post_init__(self) -> None:
-        if self.weight < 1 / WEIGHT_UNITS or not is_routable(self.weight):
-            raise ValueError(f"weight {self.weight} is not a percentage above 0, at most 100, with at most 4 decimals")
-        check_ms("hold", self.hold_ms, 0)
-        if not 1 <= self.samples <= MOST_SAMPLES:
-            raise ValueError(f"samples must lie between 1 and {MOST_SAMPLES}")
-        if not 1 <= self.margin_factor < math.inf:
-            raise ValueError(f"margin_factor {self.margin_factor} would tighten the margin; it is at least 1")
-
-
-def is_routable(weight: float) -> bool:
-    """Tell whether the router can realise `weight` (percent) exactly: at most 4 decimals.
-
-    The bound stands first: scaled, a huge weight becomes infinite, and an infinite one cannot be rounded.
-    """
-    return abs(weight) <= 100 and abs(weight * WEIGHT_UNITS - round(weight * WEIGHT_UNITS)) < 1e-6
 
 
 CAPPED = {True: "needs a cap above 0 that bounds its losses", False: "has losses of 0..1 and takes no cap"}
@@ -338,8 +309,9 @@ class Topics:
 class Plan:
     """A whole rollout file, every default filled in.
 
-    `steps` is the ramp, weights rising; step indices on the wire count from 1. `canary_timeout_ms` bounds one
-    call of the canary; `request_deadline_ms` bounds the age of a request that is still answered.
+    `steps` is the ramp, weights rising; step indices on the wire count from 1, and the bake is the one after the last.
+    `canary_timeout_ms` bounds one call of the canary; `request_deadline_ms` bounds the age of a request that is still
+    answered. `windows` are when automation may move up, none: always.
     """
 
     name: str
@@ -349,6 +321,9 @@ class Plan:
     canary: ModelRef | None = None
     routing: Routing = field(default_factory=Routing)
     steps: tuple[Step, ...]
+    bake: Bake | None = None
+    on_success: OnSuccess = OnSuccess.PROMOTE
+    windows: tuple[Window, ...] = ()
     analysis: Analysis = field(default_factory=Analysis)
     canary_timeout_ms: int = 250
     load_timeout_ms: int = 120_000
@@ -359,12 +334,27 @@ class Plan:
         weights = [step.weight for step in self.steps]
         if not weights or weights != sorted(set(weights)):
             raise ValueError("steps must be given and their weights must rise")
+        if self.bake is not None and self.bake.weight <= weights[-1]:
+            raise ValueError("the bake must give the canary more than the last step does")
+        if len(self.windows) > MOST_WINDOWS:
+            raise ValueError(f"there are at most {MOST_WINDOWS} windows")
         if NAME.fullmatch(self.name) is None:
             raise ValueError("the name of a rollout has a-z, 0-9 and -, at most 40")
         check_ms("canary_timeout", self.canary_timeout_ms, 1, LONGEST_CALL_MS)
         check_ms("load_timeout", self.load_timeout_ms, 0)
         if self.request_deadline_ms is not None:
             check_ms("the deadline of a request", self.request_deadline_ms, 1)
+
+    @property
+    def stages(self) -> tuple[Step, ...]:
+        """What automation walks through before the promotion: the steps, then the bake if there is one.
+
+        The bake asks for as many rows as the last step; what it adds is time, and the whole margin.
+        """
+        if self.bake is None:
+            return self.steps
+        last = Step(weight=self.bake.weight, hold_ms=self.bake.hold_ms, samples=self.steps[-1].samples)
+        return (*self.steps, last)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

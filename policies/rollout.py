@@ -15,7 +15,7 @@ The rules that hold for every command stand here, those of a single command in `
   promotion.
 - The verbs that make things safer (rollback, pause, freeze) are accepted again when they have nothing left to do.
 
-Phases `shadowing` and `baking` are not in the table: a plan has no fields yet that lead there.
+Phase `shadowing` is not in the table: a plan has no field yet that leads there.
 """
 
 from collections.abc import Callable, Mapping
@@ -78,8 +78,8 @@ TRANSITIONS: Mapping[Phase, Mapping[str, Transition]] = {
     Phase.PROGRESSING: row(
         Phase.PROGRESSING,
         start=to(moves.start, Phase.PENDING),
-        advance=to(moves.advance, Phase.PROGRESSING, Phase.AWAITING_APPROVAL),
-        promote=to(moves.promote, Phase.PROGRESSING, Phase.AWAITING_APPROVAL, Phase.PROMOTED),
+        advance=to(moves.advance, Phase.PROGRESSING, Phase.AWAITING_APPROVAL, Phase.BAKING),
+        promote=to(moves.promote, Phase.PROGRESSING, Phase.AWAITING_APPROVAL, Phase.BAKING, Phase.PROMOTED),
         set_weight=to(moves.set_weight, Phase.PAUSED),
         pause=to(moves.pause, Phase.PAUSED),
         rollback=to(moves.rollback, Phase.ROLLED_BACK),
@@ -90,14 +90,22 @@ TRANSITIONS: Mapping[Phase, Mapping[str, Transition]] = {
         promote=to(moves.promote, Phase.PAUSED, Phase.PROMOTED),
         set_weight=to(moves.set_weight, Phase.PAUSED),
         pause=to(moves.pause, Phase.PAUSED),
-        resume=to(moves.resume, Phase.PENDING, Phase.PROGRESSING, Phase.AWAITING_APPROVAL),
+        resume=to(moves.resume, Phase.PENDING, Phase.PROGRESSING, Phase.AWAITING_APPROVAL, Phase.BAKING),
         rollback=to(moves.rollback, Phase.ROLLED_BACK),
     ),
     Phase.AWAITING_APPROVAL: row(
         Phase.AWAITING_APPROVAL,
         start=to(moves.start, Phase.PENDING),
-        approve=to(moves.approve, Phase.PROGRESSING, Phase.PROMOTED),
-        promote=to(moves.promote, Phase.PROGRESSING, Phase.PROMOTED),
+        approve=to(moves.approve, Phase.PROGRESSING, Phase.BAKING, Phase.PROMOTED),
+        promote=to(moves.promote, Phase.PROGRESSING, Phase.BAKING, Phase.PROMOTED),
+        set_weight=to(moves.set_weight, Phase.PAUSED),
+        pause=to(moves.pause, Phase.PAUSED),
+        rollback=to(moves.rollback, Phase.ROLLED_BACK),
+    ),
+    Phase.BAKING: row(
+        Phase.BAKING,
+        start=to(moves.start, Phase.PENDING),
+        promote=to(moves.promote, Phase.AWAITING_APPROVAL, Phase.PROMOTED),
         set_weight=to(moves.set_weight, Phase.PAUSED),
         pause=to(moves.pause, Phase.PAUSED),
         rollback=to(moves.rollback, Phase.ROLLED_BACK),

@@ -41,7 +41,7 @@ class Epoch:
     """A run of revisions of one attempt with equal weight and routing.
 
     `first` and `last` are revisions, inclusive; `last` is None while the epoch is on. `weight` is percent, `step`
-    the index of the plan's step (1..n) it belongs to, 0 before the first.
+    the index of the plan's stage (1..n, n+1 for the bake) it belongs to, 0 before the first.
     """
 
     first: int
@@ -89,10 +89,10 @@ class State:
 
     @property
     def current_step(self) -> Step | None:
-        """The plan's step that is on, None outside the ramp."""
-        if self.plan is None or not 1 <= self.step <= len(self.plan.steps):
+        """The plan's step that is on, the bake included; None outside the ramp."""
+        if self.plan is None or not 1 <= self.step <= len(self.plan.stages):
             return None
-        return self.plan.steps[self.step - 1]
+        return self.plan.stages[self.step - 1]
 
 
 def initial(rollout: str, stable: ModelRef | None = None) -> State:
