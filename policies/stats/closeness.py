@@ -49,7 +49,7 @@ class Apart:
     def start(cls, classes: int, tolerance: float, effect: float, late_looks: int) -> "Apart":
         """Return the test before any look.
 
-        `effect` is the distance beyond the tolerance that it should find soonest, `late_looks` the number of looks
+        `effect` is the distance beyond the tolerance that it should find soonest; `late_looks` is the number of looks
         over which later starts are spread.
         """
         nothing = np.zeros(classes)

@@ -199,6 +199,14 @@ def test_a_later_start_forgives_no_long_good_history() -> None:
     assert highest(canary, stable, 0.2, n, late_looks=300) > math.log(20) > highest(canary, stable, 0.2, n)
 
 
+def test_a_promotion_rests_on_the_value_now_and_not_on_the_best_so_far() -> None:
+    good, bad = Arms.of_events(0.2, 400, 20, 1_600, 80), Arms.of_events(0.2, 400, 80, 1_600, 80)
+    test = Bernstein.start(Null.WORSE, (0.05,), (0.05,)).update([good], 0.05, 0.05)
+
+    assert test.value(0.05) > math.log(20)
+    assert test.update([bad], 0.05, 0.05).value(0.05) < 0.0
+
+
 def test_pooling_over_the_ramp_is_caught() -> None:
     start = Bernstein.start(Null.NOT_WORSE, (0.0,), (0.05,))
     calm, storm = Arms.of_events(0.01, 100, 5, 9_900, 495), Arms.of_events(0.5, 5_000, 1_500, 5_000, 1_500)

@@ -185,6 +185,19 @@ def test_peeking_without_correction_is_caught() -> None:
     assert crossings(0.1, uncorrected) >= 40
 
 
+def by_calls(rows_a_call: int) -> int:
+    """How many of 100 attempts of 40 looks reach 1/alpha; a tenth of 20 calls an arm fails whole in both arms."""
+    failed = np.random.default_rng(8).binomial(20, 0.1, (100, 40, 2)) * rows_a_call
+    n = 20 * rows_a_call
+    attempts = [[Block(0.5, n, x, n, y) for x, y in attempt] for attempt in failed.tolist()]
+    return sum(highest(attempt) >= math.log(20) for attempt in attempts)
+
+
+def test_rows_taken_for_calls_are_caught() -> None:
+    assert by_calls(rows_a_call=1) <= 5
+    assert by_calls(rows_a_call=20) >= 40
+
+
 def pooled_over_the_ramp(blocks: list[Block]) -> list[Block]:
     n, m = sum(b.canary_n for b in blocks), sum(b.stable_n for b in blocks)
     x, y = sum(b.canary_events for b in blocks), sum(b.stable_events for b in blocks)
