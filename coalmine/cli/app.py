@@ -12,12 +12,13 @@ from .events import events
 from .group import CommandGroup
 from .options import Flags
 from .output import say
+from .simulate import simulate
 from .start import start
 from .topics import topics
 
 __all__ = ["app"]
 
-TRY, RUN, LOOK, STEER, FILES, SET_UP = "Try", "Run", "Look", "Steer", "Rollout files", "Set up"
+TRY, RUN, LOOK, STEER, FILES, LEARN, SET_UP = "Try", "Run", "Look", "Steer", "Rollout files", "Learn", "Set up"
 
 ANYWHERE = "Before or behind any command: --bootstrap-server HOST:PORT, --namespace NAME, --config FILE."
 EPILOG = "Settings come from flags, COALMINE_* variables and coalmine.toml. Begin with: coalmine demo"
@@ -75,6 +76,7 @@ COMMANDS = (
     (FILES, files.show),
     (FILES, compare.diff),
     (FILES, compare.schema),
+    (LEARN, simulate),
     (SET_UP, version),
 )
 """Group and command, in the order of the help; the name of the function is what one types."""
