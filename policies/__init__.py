@@ -68,7 +68,7 @@ from .routing import Assignment, Cohort, Column, Router, key_hash
 from .scorecard import Sums
 from .state import Applied, At, Effect, Epoch, Phase, Refusal, State, initial
 from .stats.durations import duration_quantile
-from .stats.losses import KEY_BUCKETS, Losses
+from .stats.losses import KEY_BUCKETS, LOSS_UNIT, Losses
 from .stats.moments import Moments
 from .tally import CallRow, OutcomeRow, Tally
 from .windows import MOST_WINDOWS, Day, Window, closed_until, is_zone
@@ -81,6 +81,7 @@ __all__ = [
     "LEAST_ROWS",
     "LONGEST_CALL_MS",
     "LONGEST_MS",
+    "LOSS_UNIT",
     "MOST_SAMPLES",
     "MOST_WINDOWS",
     "NOT_KEYS",

@@ -1,8 +1,9 @@
 """The numbers that are taken from stable's own history before step 1 and never change in the attempt."""
 
-from .plan import FrozenNumbers, Metric, Plan
-from .scorecard import Sums
+from .plan import Check, FrozenNumbers, LossHistory, Metric, Plan
+from .scorecard import OTHER, Sums, segment_name
 from .stats.durations import DURATION_UPPER_MS, duration_quantile
+from .stats.losses import Losses
 
 __all__ = ["LEAST_CALLS", "LEAST_ROWS", "frozen_numbers"]
 
@@ -11,6 +12,12 @@ LEAST_ROWS = 1_000
 
 LEAST_CALLS = 100
 """Calls of stable without which no attempt begins: its 99th percentile needs at least these."""
+
+LEAST_LABELS = 200
+"""Labelled rows of stable without which no check on labels begins."""
+
+MOST_SEGMENTS = 20
+"""Values of a segment that are compared by themselves: each costs the others some of its chance to be heard."""
 
 SLOW_FACTOR = 2.0
 """A call is slow beyond twice what 99 % of stable's calls take: nearer, the size of a call would be judged."""
@@ -23,16 +30,14 @@ def frozen_numbers(stable: Sums, plan: Plan) -> FrozenNumbers | str:
     """Return the frozen numbers from stable's sums since the start, or what is still missing, for people.
 
     A slow-rate check without a threshold of its own gets `SLOW_FACTOR` times stable's 99th percentile, at least
-    `SLOW_FLOOR_MS`.
+    `SLOW_FLOOR_MS`. A check by segment gets the `MOST_SEGMENTS` values with most traffic.
     """
-    if stable.rows < LEAST_ROWS or stable.calls < LEAST_CALLS:
-        return (
-            f"stable has {stable.rows:,} of {LEAST_ROWS:,} rows and {stable.calls:,} of {LEAST_CALLS:,} calls "
-            "that its numbers need"
-        )
+    if missing := still_missing(stable, plan):
+        return missing
+    checks = plan.analysis.checks
     thresholds = {
         check.name: check.slower_than_ms or frozen_threshold_ms(stable)
-        for check in plan.analysis.checks
+        for check in checks
         if check.metric is Metric.SLOW_RATE
     }
     return FrozenNumbers(
@@ -42,7 +47,46 @@ def frozen_numbers(stable: Sums, plan: Plan) -> FrozenNumbers | str:
         call_error_rate=stable.call_fault_count / stable.calls,
         slow_ms=thresholds,
         slow_rates={name: stable.calls_slower_than(ms) / stable.calls for name, ms in thresholds.items()},
+        losses={check.name: history_of(losses_before(stable, check)) for check in checks if not check.metric.is_served},
+        segments={check.name: segments_of(stable, check) for check in checks if check.segment_by is not None},
     )
+
+
+def still_missing(stable: Sums, plan: Plan) -> str | None:
+    """Return what stable's history lacks before numbers can be taken from it, None if nothing."""
+    if stable.rows < LEAST_ROWS or stable.calls < LEAST_CALLS:
+        return (
+            f"stable has {stable.rows:,} of {LEAST_ROWS:,} rows and {stable.calls:,} of {LEAST_CALLS:,} calls "
+            "that its numbers need"
+        )
+    for check in plan.analysis.checks:
+        if not check.metric.is_served and (losses := losses_before(stable, check)).n < LEAST_LABELS:
+            return f"check {check.name}: stable has {losses.n:,} of {LEAST_LABELS:,} labelled rows that it needs"
+    return None
+
+
+def losses_before(stable: Sums, check: Check) -> Losses:
+    """Return what stable has lost by a check so far, in all segments."""
+    if check.segment_by is None:
+        return stable.losses.get(check.name, Losses())
+    return sum(by_segment(stable, check).values(), start=Losses())
+
+
+def by_segment(stable: Sums, check: Check) -> dict[str, Losses]:
+    """Return stable's losses by the value of the segment."""
+    prefix = segment_name(check.name, "")
+    return {name.removeprefix(prefix): losses for name, losses in stable.losses.items() if name.startswith(prefix)}
+
+
+def segments_of(stable: Sums, check: Check) -> tuple[str, ...]:
+    """Return the values that are compared by themselves, by falling traffic."""
+    rows = {value: losses.n for value, losses in by_segment(stable, check).items() if value != OTHER}
+    return tuple(sorted(rows, key=lambda value: (-rows[value], value))[:MOST_SEGMENTS])
+
+
+def history_of(losses: Losses) -> LossHistory:
+    """Return rows, mean and variance of losses, of one row at least."""
+    return LossHistory(rows=losses.n, mean=losses.mean, variance=max(losses.square / losses.n - losses.mean**2, 0.0))
 
 
 def frozen_threshold_ms(stable: Sums) -> float:

@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .plan import Check, Direction, FrozenNumbers, LossHistory, Metric
-from .scorecard import Sums
+from .scorecard import OTHER, Sums, segment_name
 from .stats.losses import Losses
 from .wording import amount, percent
 
-__all__ = ["OTHER", "Bounds", "Measure", "Unit", "bounds_of", "measures", "segment_name", "slow_threshold_ms"]
+__all__ = ["Bounds", "Measure", "Unit", "bounds_of", "measures", "shown", "slow_threshold_ms"]
 
 Taken = Callable[[Sums], Losses]
 """From sums to the losses of a measure."""
-
-OTHER = "other"
-"""The segment of all values that are not compared by themselves, and of rows without one."""
 
 WORDS = {
     Metric.ERROR_RATE: "failed",
@@ -108,13 +105,8 @@ def measures(check: Check, frozen: FrozenNumbers) -> tuple[Measure, ...]:
 def segment_measure(check: Check, value: str, frozen: FrozenNumbers) -> Measure:
     """Return the loss of a check within one segment; its history is that of all traffic."""
     history = frozen.losses.get(check.name) or of_events(frozen.rows, frozen.error_rate)
-    take = losses_of(segment_name(check, value))
+    take = losses_of(segment_name(check.name, value)) if value != OTHER else other_losses(check, frozen)
     return Measure(unit=Unit.ROWS, words=WORDS.get(check.metric, ""), take=take, history=history, segment=value)
-
-
-def segment_name(check: Check, value: str) -> str:
-    """Return the name under which the scorecard keeps the losses of a check within one segment."""
-    return f"{check.name}/{value}"
 
 
 def of_events(n: int, rate: float) -> LossHistory:
@@ -146,6 +138,18 @@ def losses_of(name: str) -> Taken:
     """Return how losses are taken that the scorecard keeps under a name."""
     nothing = Losses()
     return lambda sums: sums.losses.get(name, nothing)
+
+
+def other_losses(check: Check, frozen: FrozenNumbers) -> Taken:
+    """Return how the losses of all segments are taken that are not compared by themselves."""
+    prefix = segment_name(check.name, "")
+    compared = {segment_name(check.name, value) for value in frozen.segments[check.name]}
+
+    def take(sums: Sums) -> Losses:
+        names = [name for name in sums.losses if name.startswith(prefix) and name not in compared]
+        return sum((sums.losses[name] for name in names), start=Losses())
+
+    return take
 
 
 def shown(check: Check, mean: float) -> str:

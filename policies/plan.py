@@ -265,6 +265,15 @@ class Analysis:
     freshness_ms: int = 300_000
     checks: tuple[Check, ...] = ()
 
+    @property
+    def cuts(self) -> dict[str, str]:
+        """The fields of `segment` by which errors are counted, by the name of the check that asks for it."""
+        return {
+            check.name: check.segment_by
+            for check in self.checks
+            if check.segment_by is not None and check.metric is Metric.ERROR_RATE
+        }
+
     def __post_init__(self) -> None:
         check_ms("every", self.every_ms, 1)
         check_ms("the deadline of the analysis", self.deadline_ms, 1)

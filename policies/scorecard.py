@@ -18,7 +18,7 @@ from .stats.durations import count_above
 from .stats.losses import Losses, no_buckets
 from .stats.moments import Moments
 
-__all__ = ["KEY_CAP", "Sums", "smallest_keys"]
+__all__ = ["KEY_CAP", "OTHER", "Sums", "segment_name", "smallest_keys"]
 
 KEY_CAP = 2_048
 """Erring keys remembered per sums: 22 kB in base64, so that two variants stay below 64 kB a record."""
@@ -26,7 +26,15 @@ KEY_CAP = 2_048
 ALL_KEYS = 1 << 64
 """The bound of a set of key hashes from which none was dropped: above every hash."""
 
+OTHER = "other"
+"""The segment of all values that are not compared by themselves, and of rows without one."""
+
 K = TypeVar("K", str, int)
+
+
+def segment_name(check: str, value: str) -> str:
+    """Return the name under which the losses of a check within one segment are kept."""
+    return f"{check}/{value}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

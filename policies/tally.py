@@ -13,12 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .plan import Variant
-from .scorecard import Sums, smallest_keys
+from .scorecard import OTHER, Sums, segment_name, smallest_keys
 from .stats.durations import DURATION_EDGES, duration_bucket
-from .stats.losses import KEY_BUCKETS
+from .stats.losses import KEY_BUCKETS, NO_BUCKETS, Losses
 from .stats.moments import Moments
 
 __all__ = ["CallRow", "OutcomeRow", "Tally"]
+
+Cuts = Mapping[str, str]
+"""The fields of `segment` by which errors are counted, by the name of the check that asks for it."""
+
+NO_CUTS: Cuts = {}
+
+MOST_VALUES = 32
+"""Values of a segment that are counted by themselves in one set of sums; a field of ids must not fill the memory."""
 
 EXCLUDED = "excluded"
 """The reason under which rows of a batch that does not count (`evidence: false`) are booked."""
@@ -100,6 +108,11 @@ class OutcomeRow(Protocol):
         ...
 
     @property
+    def segment(self) -> Mapping[str, str] | None:
+        """The fields by which evidence can be cut."""
+        ...
+
+    @property
     def prediction(self) -> Any:
         """What the user got; only numbers are summed."""
         ...
@@ -132,8 +145,12 @@ class Tally:
                 tally._running[revision, variant] = Running(value)
         return tally
 
-    def fold(self, outcomes: Iterable[OutcomeRow]) -> None:
-        """Add outcomes; each must be given once. The order makes no difference."""
+    def fold(self, outcomes: Iterable[OutcomeRow], cuts: Cuts = NO_CUTS) -> None:
+        """Add outcomes; each must be given once. The order makes no difference.
+
+        With `cuts` the errors of rows are counted by segment too: by value for the first `MOST_VALUES` of them, under
+        `other` for those after and for rows without one.
+        """
         groups: dict[tuple[int, str, str, str | None, bool], list[OutcomeRow]] = {}
         for row in outcomes:
             group = GROUP(row)
@@ -145,6 +162,8 @@ class Tally:
             running = self._of(revision, Variant.SHADOW.value if mode == Variant.SHADOW.value else variant)
             if cohort is None and evidence:
                 running.add(rows)
+                for check, field in cuts.items():
+                    running.cut(check, field, rows)
             else:
                 running.other_rows[cohort or EXCLUDED] += len(rows)
 
@@ -183,6 +202,7 @@ class Running:
         self.bucket_faults = np.zeros(KEY_BUCKETS, dtype=np.int64)
         self.fault_keys = sums.fault_keys
         self.key_bound = sums.key_bound
+        self.losses: dict[str, Losses] = {}
         self.other_rows: Counter[str] = Counter()
         self.predictions = Moments()
 
@@ -196,6 +216,19 @@ class Running:
         if not all(oks):
             self._add_faults([row for row in rows if not row.ok])
         self._add_calls([call for call in calls if call is not None])
+
+    def cut(self, check: str, field: str, rows: Sequence[OutcomeRow]) -> None:
+        """Add the errors of rows that are evidence by the values of a field of their segment."""
+        known = {name for name in (*self.base.losses, *self.losses) if name.startswith(segment_name(check, ""))}
+        grouped: dict[str, list[OutcomeRow]] = {}
+        for row in rows:
+            name = segment_name(check, (row.segment or {}).get(field, OTHER))
+            if name not in known:
+                name = segment_name(check, OTHER) if len(known) >= MOST_VALUES else name
+                known.add(name)
+            grouped.setdefault(name, []).append(row)
+        for name, group in grouped.items():
+            self.losses[name] = self.losses.get(name, Losses()) + row_errors(group)
 
     def _add_faults(self, rows: Sequence[OutcomeRow]) -> None:
         own = [row for row in rows if not row.by_call]
@@ -228,11 +261,24 @@ class Running:
             bucket_faults=tuple(self.bucket_faults.tolist()),
             fault_keys=self.fault_keys,
             key_bound=self.key_bound,
+            losses=self.losses,
             other_rows=dict(self.other_rows),
             row_ms=sparse(self.row_ms),
             predictions=self.predictions,
         )
         return self.base + grown
+
+
+def row_errors(rows: Sequence[OutcomeRow]) -> Losses:
+    """Return the losses of rows of which some failed by themselves; the call counts those that failed with it."""
+    buckets = [row.bucket for row in rows]
+    failed = [row.bucket for row in rows if not row.ok and not row.by_call]
+    return Losses.of_events(
+        len(rows),
+        len(failed),
+        np.bincount(buckets, minlength=KEY_BUCKETS).tolist(),
+        np.bincount(failed, minlength=KEY_BUCKETS).tolist() if failed else NO_BUCKETS,
+    )
 
 
 def histogram(ms: Sequence[float]) -> NDArray[np.int64]:

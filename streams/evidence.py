@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from coalmine.errors import DecodeError
-from coalmine.policies import KEY_BUCKETS, Sums
+from coalmine.policies import KEY_BUCKETS, LOSS_UNIT, Losses, Sums
 
 from .messages import Evidence, RequestCode
 
@@ -39,6 +39,16 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=HIGHEST)]
 PerBucket = Annotated[list[Count], msgspec.Meta(min_length=KEY_BUCKETS, max_length=KEY_BUCKETS)]
 
 
+class LossesShape(msgspec.Struct):
+    """The JSON form of `policies.Losses`."""
+
+    n: Count
+    total: Count
+    squares: Count
+    bucket_n: PerBucket | None = None
+    bucket_total: PerBucket | None = None
+
+
 class SumsShape(msgspec.Struct):
     """The JSON form of `policies.Sums`, for checking; what is empty is absent."""
 
@@ -52,6 +62,7 @@ class SumsShape(msgspec.Struct):
     bucket_faults: PerBucket | None = None
     fault_keys: str | None = None
     key_bound: Annotated[str, msgspec.Meta(max_length=17)] | None = None
+    losses: dict[str, LossesShape] = {}
     other_rows: dict[str, Count] = {}
     row_ms: list[Count] = []
     predictions: Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)] | None = None
@@ -77,7 +88,13 @@ def check(record: Evidence) -> None:
 def adds_up(sums: Sums) -> bool:
     """Tell whether no part is larger than its whole."""
     timed = sum(sums.call_ms.values())
-    return sums.row_fault_count + sums.call_fault_rows <= sums.rows and max(sums.call_fault_count, timed) <= sums.calls
+    counted = sums.row_fault_count + sums.call_fault_rows <= sums.rows
+    return counted and max(sums.call_fault_count, timed) <= sums.calls and all(map(are_bounded, sums.losses.values()))
+
+
+def are_bounded(losses: Losses) -> bool:
+    """Tell whether no loss is beyond its range, which bounds their squares too."""
+    return losses.total <= losses.n * LOSS_UNIT and losses.squares <= losses.total * LOSS_UNIT
 
 
 PLACE: Callable[[tuple[tuple[int, int], Evidence]], tuple[int, int]] = itemgetter(0)

@@ -31,6 +31,8 @@ EVENT_PUBLISH_MS = 1_000
 UNSEEN = -1
 """Below every offset."""
 
+NO_CUTS: Mapping[str, str] = {}
+
 FAR_BACK = 100_000
 """A repetition this far below the highest offset is none of a restart, which repeats a second or two of traffic."""
 
@@ -84,6 +86,7 @@ class LeanOutcome(msgspec.Struct, gc=False):
     by_call: bool = False
     call: Call | None = None
     key_hash: Annotated[str, msgspec.Meta(max_length=16)] | None = None
+    segment: dict[str, str] | None = None
 
 
 def checked_source(outcome: LeanOutcome) -> tuple[str, int]:
@@ -157,10 +160,10 @@ class PartitionTally:
         self._published_at_ms = -math.inf
         self._published_ts = 0
 
-    def fold(self, records: Sequence[Consumed]) -> None:
+    def fold(self, records: Sequence[Consumed], cuts: Mapping[str, str] = NO_CUTS) -> None:
         """Count the outcomes of records in offset order; what was read before or is a repetition is left out.
 
-        A record that is no outcome is passed over and counted in `unreadable`.
+        `cuts` are those of `Tally.fold`. A record that is no outcome is passed over and counted in `unreadable`.
         """
         if records[0].offset < self.next_offset:
             records = [record for record in records if record.offset >= self.next_offset]
@@ -173,7 +176,7 @@ class PartitionTally:
         revisions = {outcome.revision for outcome in new}
         for revision in revisions - self._open:
             self._reopen(revision)
-        self._tally.fold(new)
+        self._tally.fold(new, cuts)
         self.ts = max(self.ts, max(outcome.ts for outcome in new))
         self._recorded -= revisions
         self._recording -= revisions

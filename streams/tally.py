@@ -90,7 +90,7 @@ class TallyAgent:
         """Count the outcomes of one partition."""
         tally = self.tallies[partition]
         before, known = tally.unreadable, len(tally.far_back)
-        tally.fold(records)
+        tally.fold(records, self.analysis().cuts)
         if tally.unreadable > before:
             log.warning(
                 "%s/%d: %d records up to offset %d are no outcomes and were left out",

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from coalmine.policies import KEY_BUCKETS, Losses, Moments, Sums, Tally, duration_quantile, scorecard
 from coalmine.policies.scorecard import smallest_keys
 from coalmine.policies.stats.durations import DURATION_EDGES, duration_bucket, duration_upper_ms
+from coalmine.policies.tally import MOST_VALUES
 from coalmine.streams.messages import Call, Outcome
 
 SMALL_CAP = 3
@@ -261,3 +262,37 @@ def test_rows_that_are_no_evidence_bring_neither_rows_nor_calls() -> None:
     tally.fold(pinned)
 
     assert {value.rows + value.calls for variants in tally.sums().values() for value in variants.values()} == {0}
+
+
+def test_errors_are_cut_by_segment_value_for_value() -> None:
+    rng = random.Random(11)
+    rows = [
+        msgspec.structs.replace(row(rng, number), segment={"carrier": "MQ" if number % 5 == 0 else "UA"})
+        for number in range(400)
+    ]
+    first, second = Tally(), Tally()
+    first.fold(rows, {"by-carrier": "carrier"})
+    second.fold(rows[:90], {"by-carrier": "carrier"})
+    second.fold(rows[90:], {"by-carrier": "carrier"})
+
+    for revision, variants in first.sums().items():
+        for variant, whole in variants.items():
+            losses = whole.losses.values()
+            assert sum(each.n for each in losses) == whole.rows
+            assert sum(each.loss for each in losses) == whole.row_fault_count
+            assert whole.losses == second.sums()[revision][variant].losses
+
+
+def test_a_segment_of_ids_ends_in_other_and_rows_without_one_too() -> None:
+    rng = random.Random(12)
+    alike = row(rng, 1)
+    rows = [
+        msgspec.structs.replace(alike, mode="live", cohort=None, evidence=True, segment={"id": str(n)} if n else None)
+        for n in range(200)
+    ]
+    tally = Tally()
+    tally.fold(rows, {"by-id": "id"})
+    [sums] = [value for variants in tally.sums().values() for value in variants.values()]
+
+    assert len(sums.losses) == MOST_VALUES
+    assert sums.losses["by-id/other"].n == 200 - (MOST_VALUES - 1)
