@@ -49,10 +49,10 @@ def judged_in(step: int, canary: dict[str, float], judged_plan: Plan | None = No
     """Judge the last of 20 looks in a step whose canary fails at these rates, stable at 1 %."""
     judged_plan = judged_plan or plan(ERRORS, BY_CARRIER, steps=STEPS)
     state, memory = at_step(judged_plan, step), Memory.empty(judged_plan, numbers())
-    mine, others = Sums(), Sums()
+    beside = (100 - state.weight) / state.weight
     for number in range(1, 21):
-        mine += traffic(650, canary)
-        others += traffic(round(650 * (100 - state.weight) / state.weight), {"UA": 0.01, "MQ": 0.01})
+        mine = traffic(650 * number, canary)
+        others = traffic(round(650 * number * beside), {"UA": 0.01, "MQ": 0.01})
         sums = {step + 1: {"canary": mine, "stable": others}}
         judgement = look(memory, Cut(number=number, now_ms=number * MINUTE, sums=sums), state)
         memory = judgement.memory
@@ -84,7 +84,7 @@ def test_segments_do_not_hold_the_first_steps() -> None:
 def test_a_segment_without_evidence_holds_the_last_steps_and_is_named() -> None:
     judged_plan = plan(ERRORS, replace(BY_CARRIER, margin=0.006), steps=STEPS)
 
-    judgement = judged_in(3, {"UA": 0.01, "MQ": 0.012}, judged_plan)
+    judgement = judged_in(3, {"UA": 0.01, "MQ": 0.01}, judged_plan)
 
     assert judgement.verdict is Verdict.UNDECIDED
     assert "by-carrier: not yet shown to be within 0.6 pp: where carrier is MQ" in judgement.reason

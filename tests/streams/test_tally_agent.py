@@ -66,7 +66,7 @@ def test_a_date_that_goes_back_does_not_silence_the_tally(monkeypatch: pytest.Mo
 
 
 def test_a_topic_of_requests_that_was_made_anew_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    agent = bare(tallies={0: PartitionTally(0, {})})
+    agent = bare(analysis=Analysis, tallies={0: PartitionTally(0, {})})
 
     for offset, source_offset in enumerate([500_000, 0, 1, 500_001, 2]):
         agent.fold_records(0, [Record(offset, encode(outcome(source_offset)))])
