@@ -4,6 +4,7 @@ Rows routed under different weights must never be pooled (Simpson's paradox: poo
 error rate rolled back 100 % of identical models); so every comparison is made inside an epoch and added up.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,13 +12,18 @@ from .plan import Variant
 from .scorecard import Sums
 from .state import Epoch
 from .stats.rate_ratio import Split
+from .stats.split import log_e_split
+from .wording import percent
 
-__all__ = ["EpochSums", "Ledger", "by_epoch", "first_errors", "increments", "known"]
+__all__ = ["EpochSums", "Ledger", "broken_split", "by_epoch", "first_errors", "increments", "known"]
 
 Ledger = Mapping[int, Mapping[str, Sums]]
 """Sums by revision and variant."""
 
 NOTHING = Sums()
+
+BROKEN_SPLIT = math.log(1_000)
+"""ln of the e-value at which the split counts as broken: once in a thousand sound attempts at most."""
 
 COMPARED = frozenset({Variant.CANARY.value, Variant.STABLE.value})
 
@@ -94,6 +100,22 @@ def first_errors(changes: Iterable[EpochSums], last: Ledger, sums: Ledger) -> tu
         seen |= canary | stable
         splits.append(Split(change.share, len(canary), len(stable)))
     return tuple(splits)
+
+
+def broken_split(epochs: Iterable[EpochSums]) -> str | None:
+    """Return how the split of independently routed rows differs from the designed one, None if it holds.
+
+    Whatever broke it (a router, a producer that repeats ids, outcomes that were lost) broke the comparison too.
+    """
+    worst = [epoch for epoch in epochs if 0.0 < epoch.share < 1.0 and epoch.canary.rows + epoch.stable.rows]
+    if log_e_split([(epoch.share, epoch.canary.rows, epoch.stable.rows) for epoch in worst]) < BROKEN_SPLIT:
+        return None
+    epoch = max(worst, key=lambda each: log_e_split([(each.share, each.canary.rows, each.stable.rows)]))
+    rows = epoch.canary.rows + epoch.stable.rows
+    return (
+        f"the split is broken: the canary got {percent(epoch.canary.rows / rows)} of {rows:,} rows instead of "
+        f"{percent(epoch.share)}, so nothing can be compared; roll back, and look for lost or repeated outcomes"
+    )
 
 
 def holds(epoch: Epoch, revision: int) -> bool:

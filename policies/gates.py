@@ -32,7 +32,8 @@ class Outlook:
     """Where the attempt stands at a look, besides its evidence.
 
     `samples` are canary rows of the step that are evidence, `now_ms` the time of the look, `held_ms` that in the step,
-    `age_ms` that since the first look, `effective_keys` those of both variants.
+    `age_ms` that since the first look, `effective_keys` those of both variants, `split` says how
+    the split of the traffic is broken if it is.
     """
 
     samples: int
@@ -40,6 +41,7 @@ class Outlook:
     held_ms: int
     age_ms: int
     effective_keys: float
+    split: str | None
     missing: tuple[str, ...]
 
 
@@ -136,6 +138,8 @@ def blocked(outlook: Outlook, state: State, plan: Plan) -> str | None:
     where = f"{stage_name(plan, state.step)} at {step.weight:g} %"
     if outlook.missing:
         return f"{where}: evidence is not complete: {'; '.join(outlook.missing)}"
+    if outlook.split is not None:
+        return f"{where}: {outlook.split}"
     if outlook.samples < step.samples:
         return f"{where}: {outlook.samples:,} of {step.samples:,} canary rows"
     if plan.routing.by is By.KEY and outlook.effective_keys < FEWEST_KEYS:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .checks import evidence_of
 from .comparison import Comparison
-from .epochs import EpochSums, Ledger, by_epoch, first_errors, increments, known
+from .epochs import EpochSums, Ledger, broken_split, by_epoch, first_errors, increments, known
 from .gates import Outlook, rule, weights
 from .judgement import Cut, Judgement
 from .memory import Memory
@@ -138,6 +138,7 @@ def outlook_of(memory: Memory, epochs: tuple[EpochSums, ...], state: State, miss
         held_ms=memory.now_ms - memory.step_since_ms,
         age_ms=memory.now_ms - memory.since_ms,
         effective_keys=effective_keys_of(epochs),
+        split=broken_split(epochs) if state.plan and state.plan.routing.by is By.RANDOM else None,
         missing=missing,
     )
 

@@ -310,3 +310,22 @@ def test_a_threshold_of_nobody_is_twice_what_nearly_all_calls_take_but_at_least_
     assert not isinstance(numbers, str)
     assert numbers.slow_ms["slow"] == pytest.approx(expected, rel=0.03)
     assert numbers.slow_rates["slow"] == 0.0
+
+
+def test_a_split_that_is_not_the_designed_one_holds_and_says_what_to_do() -> None:
+    """A tenth more canary rows than were routed to it: outcomes of stable were lost."""
+    broken = judged(plan(), seen(rows=5_500, calls=3_000), seen(rows=44_500, calls=3_000))
+    sound = judged(plan(), seen(rows=5_050, calls=3_000), seen(rows=44_950, calls=3_000))
+
+    assert broken.decision is Decision.HOLD
+    assert "the canary got 11 % of 50,000 rows instead of 10 %" in broken.reason
+    assert sound.decision is Decision.ADVANCE
+
+
+def test_sticky_keys_are_no_broken_split() -> None:
+    """One busy key moves more rows than chance would."""
+    keyed = plan(by=By.KEY)
+
+    judgement = judged(keyed, seen(rows=6_500, calls=3_000), seen(rows=43_500, calls=3_000))
+
+    assert "split" not in judgement.reason
