@@ -121,6 +121,7 @@ class CheckEvidence:
             log_e_rollback=self.log_e_rollback,
             log_e_promotion=self.log_e_promotion,
             threshold=threshold,
+            measure=leading.measure.name,
             values=self._values(weight),
         )
 

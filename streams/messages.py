@@ -190,6 +190,7 @@ class FindingRecord(msgspec.Struct, omit_defaults=True, kw_only=True):
     log_e_rollback: float | None = None
     log_e_promotion: float | None = None
     threshold: float | None = None
+    measure: str = "rows"
     values: dict[str, float] = {}
 
 

@@ -7,17 +7,25 @@ from typing import TYPE_CHECKING
 
 from coalmine.policies.wording import e_value, percent, points
 
-from .view import unit_of
 from .words import ago, clock, phase, plural, signed_points, status, weight
 
 if TYPE_CHECKING:
     from coalmine.policies import Plan
     from coalmine.streams.messages import FindingRecord, Look, RolloutView, WorkersView
 
-__all__ = ["explain"]
+__all__ = ["explain", "recomputed"]
 
 BAR = 20
 """Characters of a bar."""
+
+SHOWN_SEGMENTS = 5
+"""Segments that are told of each check."""
+
+MISLEADING = 0.5
+"""By how much of the margin a pooled difference must be off to be told."""
+
+LARGEST = 700.0
+"""Beyond this an e-value is no floating-point number any more."""
 
 
 def explain(view: "RolloutView", look: "Look | None", plan: "Plan | None", now: datetime, check: str = "") -> str:
@@ -40,6 +48,7 @@ def situation(view: "RolloutView", look: "Look | None", plan: "Plan | None", now
     if look is not None and look.attempt == view.attempt:
         why = "" if look.reason in view.message else f" - {look.reason}"
         yield f"look {look.look} at {clock(look.time)}: {look.verdict}, decided: {look.decision}{why}"
+        yield f"  recomputed from its record: {recomputed(look)}"
         yield from (f"  evidence: {reason}" for reason in look.missing if reason not in view.message)
     waiting = list(waits_for(view, plan, now))
     if waiting:
@@ -84,17 +93,18 @@ def samples_left(have: int, need: int, seconds: float) -> str:
 
 def finding_lines(finding: "FindingRecord") -> Iterator[str]:
     """Yield the evidence of one check."""
-    unit = unit_of(finding)
     yield f"{finding.check} ({finding.role}): {status(finding.status)[0]}"
     yield f"  {finding.reason}"
     for variant in ("canary", "stable"):
-        yield f"  {variant}: {events_of(finding, unit, variant)}"
+        yield f"  {variant}: {events_of(finding, variant)}"
     if finding.estimate is not None:
         interval = ""
         if finding.interval is not None:
             low, high = finding.interval
             interval = f", between {signed_points(low)} and {signed_points(high)}"
         yield f"  difference: {signed_points(finding.estimate)}{interval}"
+        yield from pooled(finding, finding.estimate)
+    yield from segments(finding)
     if finding.margin is not None:
         shown = bar(finding.log_e_promotion, finding.threshold)
         yield f"  to go up: e-value {shown} that it is not worse by {points(finding.margin)}"
@@ -104,15 +114,63 @@ def finding_lines(finding: "FindingRecord") -> Iterator[str]:
     yield f"  to roll back: e-value {bar(finding.log_e_rollback, finding.threshold)} that it is worse{beyond}{counts}"
 
 
-def events_of(finding: "FindingRecord", unit: str, variant: str) -> str:
+def events_of(finding: "FindingRecord", variant: str) -> str:
     """Return what happened to the units of a variant."""
+    unit, _, segment = finding.measure.partition("/")
     n = finding.n.get(variant, 0)
-    events = finding.values.get(f"{unit}.{variant}_events")
+    events = finding.values.get(f"{finding.measure}.{variant}_events")
     if not n or events is None:
         return f"no {unit} yet"
     threshold = finding.values.get("slower_than_ms")
     happened = "failed" if threshold is None else f"took longer than {threshold:.3g} ms"
-    return f"{events:,.0f} of {n:,} {unit} {happened} ({percent(events / n)})"
+    inside = f" of {segment}" if segment else ""
+    return f"{events:,.0f} of {n:,} {unit}{inside} {happened} ({percent(events / n)})"
+
+
+def pooled(finding: "FindingRecord", estimate: float) -> Iterator[str]:
+    """Yield what all rows thrown together would show, where that misleads.
+
+    While weights change and everybody's rate drifts, the canary gets most of its rows when the rate is another
+    (Simpson's paradox); so the difference is taken at equal weights and added up.
+    """
+    rates = [finding.values.get(f"{finding.measure}.{variant}_events", 0.0) / n
+             for variant in ("canary", "stable") if (n := finding.n.get(variant, 0))]  # fmt: skip
+    if len(rates) < 2 or finding.margin is None:
+        return
+    whole = rates[0] - rates[1]
+    if abs(whole - estimate) >= finding.margin * MISLEADING:
+        yield (
+            f"    (all rows thrown together: {percent(rates[0])} against {percent(rates[1])}, {signed_points(whole)}; "
+            "that misleads, because the weight changed while the rate of both did)"
+        )
+
+
+def segments(finding: "FindingRecord") -> Iterator[str]:
+    """Yield the segments of a check, the worst first."""
+    suffix = ".log_e_rollback"
+    names = [name.removesuffix(suffix) for name in finding.values if "/" in name and name.endswith(suffix)]
+    if not names:
+        return
+    worst = sorted(names, key=lambda name: -finding.values[name + suffix])[:SHOWN_SEGMENTS]
+    said = [f"{name.partition('/')[2]} {e_value(finding.values[name + suffix])}" for name in worst]
+    more = f" and {len(names) - len(worst)} more" if len(names) > len(worst) else ""
+    yield f"  segments, by the e-value that it is worse there: {', '.join(said)}{more}"
+
+
+def recomputed(look: "Look") -> str:
+    """Return what the findings of a look amount to, added up anew from their e-values and weights."""
+    acting = [finding for finding in look.findings if finding.values.get("weight", 0.0) > 0]
+    if not acting or (threshold := acting[0].threshold) is None:
+        return "no check decides"
+    mean = math.log(sum(f.values["weight"] * math.exp(min(f.log_e_rollback or -math.inf, LARGEST)) for f in acting))
+    broken = [f.check for f in acting if f.values.get("log_e_limit", -math.inf) >= threshold]
+    open_checks = [f.check for f in acting if f.log_e_promotion is not None and f.log_e_promotion < threshold]
+    worse = f"e-value {e_value(mean)} of {e_value(threshold)} that the canary is worse"
+    if broken or mean >= threshold:
+        return f"{worse}{', above the limit: ' + ', '.join(broken) if broken else ''}: to be rolled back"
+    if open_checks:
+        return f"{worse}: not to be rolled back; not proven yet: {', '.join(open_checks)}"
+    return f"{worse}: not to be rolled back; every guardrail is proven"
 
 
 def bar(log_e: float | None, threshold: float | None) -> str:

@@ -185,18 +185,8 @@ def legend(view: "RolloutView") -> Text:
 def rate_of(finding: "FindingRecord", variant: str) -> str:
     """Return the rate of a variant in the unit the finding rests on; a dash without data."""
     n = finding.n.get(variant, 0)
-    unit = unit_of(finding)
-    events = finding.values.get(f"{unit}.{variant}_events")
+    events = finding.values.get(f"{finding.measure}.{variant}_events")
     return percent(events / n) if n and events is not None else "-"
-
-
-def unit_of(finding: "FindingRecord") -> str:
-    """Return whether the finding rests on rows or on calls."""
-    n = {f"{variant}": float(count) for variant, count in finding.n.items()}
-    for unit in ("rows", "calls"):
-        if all(finding.values.get(f"{unit}.{variant}") == count for variant, count in n.items()):
-            return unit
-    return "rows"
 
 
 def difference(finding: "FindingRecord") -> str:

@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 
-from coalmine.cli.findings import explain
+from coalmine.cli.findings import explain, recomputed
 from tests.cli.records import NOW, PLAN, errors, look, slow, view
 
 SITUATION = """\
 flights: ▶ progressing at 25 %, step 2 of 3
 step 2 of 3: the canary gets 25 %
 look 12 at 12:04:58: undecided, decided: hold - errors has not passed
+  recomputed from its record: e-value 0.52 of 20 that the canary is worse: not to be rolled back; not proven yet: errors
   evidence: partition 3 is late
 it waits for:
   - the hold of the step: 5m of 10m left
@@ -84,3 +85,37 @@ def test_a_check_without_data_invents_no_rate() -> None:
 
     assert "canary: no rows yet" in text
     assert "to roll back: e-value unknown" in text
+
+
+def test_what_was_decided_can_be_added_up_from_the_record() -> None:
+    bad = errors()
+    bad.log_e_rollback = 5.0
+    over = slow()
+    over.values = {**over.values, "log_e_limit": 4.0}
+    proven = errors()
+    proven.log_e_promotion = 3.1
+
+    assert "e-value 74 of 20 that the canary is worse: to be rolled back" in recomputed(look(findings=[bad, slow()]))
+    assert recomputed(look(findings=[errors(), over])).endswith("above the limit: slow: to be rolled back")
+    assert recomputed(look(findings=[proven, slow()])).endswith("every guardrail is proven")
+
+
+def test_rates_that_only_look_different_over_the_ramp_are_told_beside_the_right_difference() -> None:
+    finding = errors()
+    finding.values = {**finding.values, "rows.canary_events": 20}
+
+    text = explain(view(findings=[finding]), None, PLAN, NOW, "errors")
+
+    assert "difference: +0.25 pp, between -0.40 pp and +1.20 pp" in text
+    assert "(all rows thrown together: 5.0 % against 0.25 %, +4.75 pp; that misleads" in text
+
+
+def test_segments_are_told_worst_first() -> None:
+    finding = errors()
+    finding.measure = "rows/MQ"
+    finding.values = {f"rows/{name}.log_e_rollback": log_e for name, log_e in
+                      [("UA", -1.0), ("MQ", 3.4), ("A", 0.1), ("B", 0.2), ("C", 0.3), ("D", 0.0)]}  # fmt: skip
+
+    text = explain(view(findings=[finding]), None, PLAN, NOW, "errors")
+
+    assert "segments, by the e-value that it is worse there: MQ 30, C 1.3, B 1.2, A 1.1, D 1 and 1 more" in text
