@@ -8,6 +8,7 @@ import typer
 from coalmine import __version__
 
 from . import compare, files, look, run, steer
+from .estimate import estimate
 from .events import events
 from .group import CommandGroup
 from .options import Flags
@@ -76,6 +77,7 @@ COMMANDS = (
     (FILES, files.show),
     (FILES, compare.diff),
     (FILES, compare.schema),
+    (FILES, estimate),
     (LEARN, simulate),
     (SET_UP, version),
 )

@@ -1,6 +1,6 @@
 """Monte Carlo of a whole rollout: made-up traffic, and everything that decides as it serves in production."""
 
-from .play import Ended, Run, Seen, looks, play
+from .play import Run, Seen, looks, play
 from .runs import MOST_LOOKS, Cost, bounded, cost, run_all
 from .scenarios import NAMES, USUAL, Scenario, chosen
 from .summary import Share, Spread, Summary, summary
@@ -11,7 +11,6 @@ __all__ = [
     "NAMES",
     "USUAL",
     "Cost",
-    "Ended",
     "Harm",
     "Run",
     "Scenario",

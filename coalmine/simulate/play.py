@@ -7,7 +7,6 @@ words of the analyzer, and the state machine folds that command. Only the traffi
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 
 import numpy as np
 
@@ -18,9 +17,7 @@ from coalmine.policies import (
     At,
     Command,
     Cut,
-    FrozenNumbers,
     Judgement,
-    LossHistory,
     Memory,
     ModelRef,
     Phase,
@@ -35,12 +32,13 @@ from coalmine.policies import (
     initial,
     look,
 )
+from coalmine.policies.planning import End
 from coalmine.streams.looking import addressed, command_for, command_id, stale
 
 from .traffic import Batch, Traffic
 from .world import World
 
-__all__ = ["PERSON", "Ended", "Run", "Seen", "looks", "play"]
+__all__ = ["PERSON", "Run", "Seen", "looks", "play"]
 
 PERSON = "operator:simulate"
 """Who starts, and approves at once where a step asks for it."""
@@ -48,14 +46,6 @@ PERSON = "operator:simulate"
 CANARY = ModelRef(uri="simulated/canary")
 
 Judge = Callable[[Memory, Cut, State], Judgement]
-
-
-class Ended(Enum):
-    """How an attempt ended; `inconclusive`: the deadline came first, whatever the plan does then."""
-
-    PROMOTED = "promoted"
-    ROLLED_BACK = "rolled_back"
-    INCONCLUSIVE = "inconclusive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +65,7 @@ class Run:
     that the canary answered, `step` the last step it was in, `reason` what the last look said.
     """
 
-    ended: Ended
+    ended: End
     ms: int
     waited_ms: int
     canary_rows: int
@@ -106,12 +96,12 @@ def play(plan: Plan, world: World, seed: int | tuple[int, ...], judge: Judge = l
     )
 
 
-def end_of(last: Seen) -> Ended:
+def end_of(last: Seen) -> End:
     """Return how an attempt ended whose last look this was."""
     inconclusive = last.judgement is None or last.judgement.verdict is Verdict.INCONCLUSIVE
     if inconclusive:
-        return Ended.INCONCLUSIVE
-    return Ended.PROMOTED if last.state.phase is Phase.PROMOTED else Ended.ROLLED_BACK
+        return End.INCONCLUSIVE
+    return End.PROMOTED if last.state.phase is Phase.PROMOTED else End.ROLLED_BACK
 
 
 def looks(plan: Plan, world: World, seed: int | tuple[int, ...], judge: Judge = look) -> Iterator[Seen]:
@@ -166,7 +156,7 @@ class Stage:
         while self.state.frozen is None and self.now_ms <= self.plan.analysis.deadline_ms:
             self.serve(since_ms=-1)
             history = self.sums.get(self.state.revision, {}).get(Variant.STABLE.value, Sums())
-            frozen = numbers(history, self.plan, self.traffic.world)
+            frozen = frozen_numbers(history, self.plan)
             if not isinstance(frozen, str):
                 first = Advance(rollout=self.plan.name, step=1, frozen=frozen)
                 self.fold(addressed(first, self.state, command_id(self.state, "advance"), "", self.now_ms))
@@ -220,14 +210,3 @@ class Stage:
         at = At(self.state.control_offset + 1, self.now_ms)
         self.state, effects = advance(self.state, command, at)
         assert all(isinstance(effect, Applied) for effect in effects), f"refused: {effects}"
-
-
-def numbers(history: Sums, plan: Plan, world: World) -> FrozenNumbers | str:
-    """Return stable's numbers as production freezes them, or what is missing."""
-    frozen = frozen_numbers(history, plan)
-    if isinstance(frozen, str):
-        return frozen
-    losses = {name: LossHistory(rows=found.n, mean=found.mean, variance=found.square / found.n - found.mean**2)
-              for name, found in history.losses.items()}  # fmt: skip
-    return replace(frozen, losses={**world.base.losses, **losses, **frozen.losses},
-                   segments={**world.base.segments, **frozen.segments})  # fmt: skip

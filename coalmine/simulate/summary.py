@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaincinv
 
-from .play import Ended, Run
+from coalmine.policies.planning import End
+
+from .play import Run
 
 __all__ = ["Share", "Spread", "Summary", "summary"]
 
@@ -75,13 +77,13 @@ class Summary:
 
 def summary(runs: Sequence[Run]) -> Summary:
     """Return what the runs of a scenario come to; at least one."""
-    by_end = {ended: [run for run in runs if run.ended is ended] for ended in Ended}
-    back, up = by_end[Ended.ROLLED_BACK], by_end[Ended.PROMOTED]
+    by_end = {ended: [run for run in runs if run.ended is ended] for ended in End}
+    back, up = by_end[End.ROLLED_BACK], by_end[End.PROMOTED]
     commonest = max(by_end.values(), key=len)
     return Summary(
         promoted=Share(len(up), len(runs)),
         rolled_back=Share(len(back), len(runs)),
-        inconclusive=Share(len(by_end[Ended.INCONCLUSIVE]), len(runs)),
+        inconclusive=Share(len(by_end[End.INCONCLUSIVE]), len(runs)),
         exposure=Spread.of([run.canary_rows for run in back]),
         rollback_seconds=Spread.of([run.ms / 1_000 for run in back]),
         promotion_seconds=Spread.of([run.ms / 1_000 for run in up]),

@@ -7,7 +7,10 @@ and judge speak of the same numbers.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from coalmine.policies import Check, FrozenNumbers, LossHistory, Metric, Plan
+from coalmine.policies.lanes import Supply
 
 __all__ = [
     "CALL_ERRORS",
@@ -101,6 +104,18 @@ class World:
             raise ValueError("a world has 0 to a million rows a second, calls of a row at least, 1 to a million keys")
         if not 0 <= self.sticky <= 1 or self.tail <= 1 or self.growth <= 0:
             raise ValueError("a world has a sticky share of 0 to 1, a tail above 1 and a growth above 0")
+
+    @property
+    def effective_keys(self) -> float:
+        """1 / (sum of the squared shares of the keys in the traffic), at the quantiles of their popularity."""
+        popularity = (1.0 - (np.arange(self.keys) + 0.5) / self.keys) ** (-1.0 / self.tail)
+        return float(popularity.sum() ** 2 / np.square(popularity).sum())
+
+    @property
+    def supply(self) -> Supply:
+        """The traffic as planning knows it."""
+        return Supply(rows_per_second=self.rows_per_second, rows_per_call=self.rows_per_call, keys=self.effective_keys,
+                      segments=SEGMENTS, label_seconds=self.label_delay_ms / 1_000)  # fmt: skip
 
 
 def base_of(
