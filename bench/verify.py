@@ -48,6 +48,27 @@ def null_rates() -> bool:
     return study([]) == 0
 
 
+def decisions() -> bool:
+    """Ask single checks about identical and worse models; needs no Kafka."""
+    from .decisions import main as study
+
+    return study([]) == 0
+
+
+def many_checks() -> bool:
+    """Ask ten guardrails and ten segments at once; needs no Kafka."""
+    from .many_checks import main as study
+
+    return study([]) == 0
+
+
+def simpson() -> bool:
+    """Ramp identical models over real flights; needs no Kafka."""
+    from .simpson import main as study
+
+    return study([]) == 0
+
+
 PROOFS: dict[str, Proof] = {
     "throughput": on_kafka("throughput", lambda kafka: throughput(kafka, 5, 1_000_000, 15_000)),
     "latency": on_kafka("latency", lambda kafka: latency(kafka, 3, 20.0)),
@@ -60,6 +81,9 @@ PROOFS: dict[str, Proof] = {
     "poison": on_kafka("poison", poisoned),
     "null-live": on_kafka("null-live", null_live),
     "null-rates": null_rates,
+    "decisions": decisions,
+    "many-checks": many_checks,
+    "simpson": simpson,
     "demo": demo_runs,
 }
 """Every proof by name, the quick ones first; all of them take about two hours on two cores."""
@@ -68,6 +92,7 @@ GROUPS = {
     "bench": ("throughput", "latency"),
     "faults": ("commands", "kill-scorer", "stop-scorer", "rebalance", "kill-analyzer", "broker-away", "poison"),
     "null": ("null-live", "null-rates"),
+    "statistics": ("null-rates", "decisions", "many-checks", "simpson"),
 }
 """Names for several proofs."""
 

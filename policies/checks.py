@@ -122,6 +122,7 @@ class CheckEvidence:
             log_e_promotion=self.log_e_promotion,
             threshold=threshold,
             measure=leading.measure.name,
+            event=leading.measure.words,
             values=self._values(weight),
         )
 

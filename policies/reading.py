@@ -29,9 +29,10 @@ NOTHING = Losses()
 class Reading:
     """What one loss of a check shows so far, over all epochs of the attempt with a canary.
 
-    `difference` compares within epochs; `canary` and `stable` are pooled over them and must not be compared over a
-    ramp. E-values are natural logarithms. Only rows of keyed traffic have `log_e_keys` (None: it is not known which
-    keys erred), `log_e_bucket` (None: too few events) and `keys`, the effective numbers of keys of canary and stable.
+    `difference` compares within epochs, of which there are `strata`; `canary` and `stable` are pooled over them and
+    must not be compared over a ramp. E-values are natural logarithms. Only rows of keyed traffic have `log_e_keys`
+    (None: it is not known which keys erred), `log_e_bucket` (None: too few events) and `keys`, the effective numbers
+    of keys of canary and stable.
     """
 
     check: Check
@@ -41,6 +42,7 @@ class Reading:
     difference: Difference
     log_e_rollback: float
     log_e_promotion: float
+    strata: int = 1
     log_e_keys: float | None = None
     log_e_bucket: float | None = None
     keys: tuple[float, float] | None = None
@@ -81,6 +83,8 @@ class Reading:
             said = f"canary's {mean} {mine} over {canary.n:,} {unit}, stable's {others} over {stable.n:,}"
         else:
             said = f"canary {mine} of {canary.n:,} {unit} {self.measure.words}, stable {others} of {stable.n:,}"
+        if self.strata > 1 and self.measure.words and math.isfinite(self.difference.estimate):
+            said += f" ({100 * self.difference.estimate:+.2f} pp at equal weights)"
         if self.measure.segment is None:
             return said
         return f"where {self.check.segment_by} is {self.measure.segment}, {said}"
@@ -107,6 +111,7 @@ def read(
         difference=pooled(independent(*pair) for pair in zip(canary, stable, strict=True)),
         log_e_rollback=tests.log_e_worse(bounds.tolerance),
         log_e_promotion=tests.margins.value(margin),
+        strata=len(compared),
     )
     if measure.unit is Unit.CALLS or plan.routing.by is By.RANDOM:
         return reading

@@ -183,6 +183,7 @@ def finding_record(finding: Finding) -> FindingRecord:
         log_e_promotion=finite(finding.log_e_promotion),
         threshold=finite(finding.threshold),
         measure=finding.measure,
+        event=finding.event,
         values={name: value for name, value in finding.values.items() if math.isfinite(value)},
     )
 

@@ -191,6 +191,7 @@ class FindingRecord(msgspec.Struct, omit_defaults=True, kw_only=True):
     log_e_promotion: float | None = None
     threshold: float | None = None
     measure: str = "rows"
+    event: str = "failed"
     values: dict[str, float] = {}
 
 

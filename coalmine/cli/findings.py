@@ -121,10 +121,10 @@ def events_of(finding: "FindingRecord", variant: str) -> str:
     events = finding.values.get(f"{finding.measure}.{variant}_events")
     if not n or events is None:
         return f"no {unit} yet"
-    threshold = finding.values.get("slower_than_ms")
-    happened = "failed" if threshold is None else f"took longer than {threshold:.3g} ms"
     inside = f" of {segment}" if segment else ""
-    return f"{events:,.0f} of {n:,} {unit}{inside} {happened} ({percent(events / n)})"
+    if not finding.event:
+        return f"mean loss {percent(events / n)} of its range over {n:,} {unit}{inside}"
+    return f"{events:,.0f} of {n:,} {unit}{inside} {finding.event} ({percent(events / n)})"
 
 
 def pooled(finding: "FindingRecord", estimate: float) -> Iterator[str]:

@@ -51,6 +51,7 @@ def slow() -> FindingRecord:
         log_e_promotion=4.0,
         threshold=2.9957,
         measure="calls",
+        event="took longer than 50 ms",
         values={"calls.stable": 90, "calls.canary": 80, "calls.stable_events": 9, "calls.canary_events": 8,
                 "slower_than_ms": 50.0, "weight": 0.5},
     )  # fmt: skip
