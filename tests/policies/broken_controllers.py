@@ -12,6 +12,7 @@ from coalmine.policies import (
     At,
     Command,
     Effect,
+    OnSuccess,
     Pause,
     Phase,
     Promote,
@@ -160,6 +161,36 @@ class ApprovalIsSkipped(Controller):
         return replace(after, plan=state.plan), effects
 
 
+class NobodyIsAsked(Controller):
+    """Automation promotes where a person should decide."""
+
+    def advance(self, state: State, command: Command, at: At) -> Result:
+        if state.plan is None or not isinstance(command, Promote):
+            return advance(state, command, at)
+        unasked = replace(state.plan, on_success=OnSuccess.PROMOTE)
+        after, effects = advance(replace(state, plan=unasked), command, at)
+        return replace(after, plan=state.plan), effects
+
+
+class BakeIsSkipped(Controller):
+    """Automation promotes from the last step although a bake follows."""
+
+    def advance(self, state: State, command: Command, at: At) -> Result:
+        bakes = isinstance(command, Advance) and state.plan is not None and command.step > len(state.plan.steps)
+        if not bakes or not is_new(state, command) or command.expected_revision != state.revision:
+            return advance(state, command, at)
+        return advance(state, Promote(rollout=command.rollout, command_id=command.command_id, full=True), at)
+
+
+class ResumeLeavesTheBake(Controller):
+    """Whoever resumes is back on the ramp, whatever the weight."""
+
+    def advance(self, state: State, command: Command, at: At) -> Result:
+        after, effects = advance(state, command, at)
+        leaves = isinstance(command, Resume) and after.phase is Phase.BAKING
+        return replace(after, phase=Phase.PROGRESSING) if leaves else after, effects
+
+
 class FreezeIsIgnored(Controller):
     """A freeze stops nothing."""
 
@@ -217,6 +248,9 @@ BROKEN: dict[type[Controller], str] = {
     LateRollbackHitsTheNextAttempt: "I16",
     AutomationClimbsWhilePaused: "I17",
     ApprovalIsSkipped: "I14",
+    NobodyIsAsked: "I14",
+    BakeIsSkipped: "I14",
+    ResumeLeavesTheBake: "I14",
     FreezeIsIgnored: "I24",
     ExpiryIsIgnored: "I24",
     RollbackIsNotFinal: "I16",

@@ -7,7 +7,7 @@ hide in them.
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from coalmine.policies import Applied, At, Command, Effect, Phase, Refusal, State
+from coalmine.policies import Applied, At, Command, Effect, OnSuccess, Phase, Plan, Refusal, State
 from coalmine.policies.moves import epoch_ms
 
 AUTOMATION_MAY = {"advance", "promote", "rollback", "pause"}
@@ -64,6 +64,11 @@ def check(folded: Folded) -> None:
         assert law(folded), law.__doc__
 
 
+def stages(plan: Plan) -> list[float]:
+    """Return the weights that automation walks through, the bake last."""
+    return [step.weight for step in plan.steps] + ([100 - plan.bake.holdback] if plan.bake else [])
+
+
 def revisions_rise_by_one(folded: Folded) -> bool:
     """I13: an applied command raises the revision by one, nothing else does."""
     return folded.after.revision == folded.before.revision + folded.is_applied
@@ -75,7 +80,7 @@ def automation_moves_one_step(folded: Folded) -> bool:
     if not folded.is_automatic or not folded.goes_up or before.undoing:
         return True
     assert before.plan is not None
-    weights = [step.weight for step in before.plan.steps]
+    weights = stages(before.plan)
     if after.phase is Phase.PROMOTED:
         return before.weight >= weights[-1]
     return after.weight == min(weight for weight in weights if weight > before.weight)
@@ -85,6 +90,23 @@ def a_step_with_approval_is_left_by_a_person(folded: Folded) -> bool:
     """I14: automation does not leave a step that needs approval upwards."""
     step = folded.before.current_step
     return not (folded.is_automatic and folded.goes_up and step is not None and step.approval)
+
+
+def a_person_decides_at_the_end_where_the_plan_says_so(folded: Folded) -> bool:
+    """I14: automation does not promote where `on_success` asks a person; an undo asks nobody."""
+    plan = folded.before.plan
+    asks = plan is not None and plan.on_success is OnSuccess.APPROVAL and not folded.before.undoing
+    return not (asks and folded.is_automatic and folded.after.stable != folded.before.stable)
+
+
+def baking_is_the_phase_of_the_last_weight(folded: Folded) -> bool:
+    """I14: automation works in phase baking at the weight of the bake and above, below it in progressing."""
+    after = folded.after
+    if after.phase not in (Phase.PROGRESSING, Phase.BAKING):
+        return True
+    assert after.plan is not None
+    bakes = after.plan.bake is not None and after.weight >= 100 - after.plan.bake.holdback
+    return bakes == (after.phase is Phase.BAKING)
 
 
 def rollback_is_always_accepted(folded: Folded) -> bool:
@@ -174,6 +196,8 @@ LAWS = (
     revisions_rise_by_one,
     automation_moves_one_step,
     a_step_with_approval_is_left_by_a_person,
+    a_person_decides_at_the_end_where_the_plan_says_so,
+    baking_is_the_phase_of_the_last_weight,
     rollback_is_always_accepted,
     rollback_stays,
     a_rollback_of_automation_hits_its_own_attempt_only,

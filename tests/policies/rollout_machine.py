@@ -17,10 +17,12 @@ from coalmine.policies import (
     Advance,
     Approve,
     At,
+    Bake,
     Command,
     Effect,
     Freeze,
     ModelRef,
+    OnSuccess,
     Pause,
     Plan,
     Promote,
@@ -48,6 +50,9 @@ PLAIN = replace(PLAN, steps=(Step(weight=10, samples=10), Step(weight=25, sample
 WITH_APPROVAL = replace(
     PLAN, steps=(Step(weight=10, samples=10, approval=True), Step(weight=50, samples=20, approval=True))
 )
+BAKED = replace(PLAIN, steps=PLAIN.steps[:1], bake=Bake(hold_ms=0, holdback=20))
+ASKED = replace(PLAIN, steps=PLAIN.steps[:1], on_success=OnSuccess.APPROVAL)
+PLANS = (PLAIN, WITH_APPROVAL, BAKED, ASKED)
 LOOK_MS = 10_000
 
 
@@ -138,14 +143,14 @@ class RolloutMachine(RuleBasedStateMachine):
 
     # Who writes
 
-    @initialize(first=st.sampled_from([Start, Start, Start, Rollback]), plan=st.sampled_from([PLAIN, WITH_APPROVAL]))
+    @initialize(first=st.sampled_from([Start, Start, Start, Rollback]), plan=st.sampled_from(PLANS))
     def begin(self, first: type[Command], plan: Plan) -> None:
         fields = {"canary": V2, "file": plan} if first is Start else {}
         self.append(of(first, command_id="first", **fields))
 
     @rule(
         canary=st.sampled_from([V2, V3]),
-        file=st.sampled_from([None, PLAIN, WITH_APPROVAL]),
+        file=st.sampled_from([None, *PLANS]),
         again=st.sampled_from([False, False, True]),
         flaw=FLAWS,
         at_once=AT_ONCE,
@@ -161,7 +166,7 @@ class RolloutMachine(RuleBasedStateMachine):
     def promote(self, full: bool, flaw: Flaw, at_once: bool) -> None:
         self.write(of(Promote, full=full), flaw, at_once)
 
-    @rule(weight=st.sampled_from([0, 5, 10, 30, 60, 100]), flaw=FLAWS, at_once=AT_ONCE)
+    @rule(weight=st.sampled_from([0, 5, 10, 30, 60, 85, 100]), flaw=FLAWS, at_once=AT_ONCE)
     def set_weight(self, weight: float, flaw: Flaw, at_once: bool) -> None:
         self.write(of(SetWeight, weight=weight), flaw, at_once)
 

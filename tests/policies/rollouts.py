@@ -5,10 +5,12 @@ from dataclasses import replace
 from coalmine.policies import (
     Advance,
     At,
+    Bake,
     Command,
     Effect,
     FrozenNumbers,
     ModelRef,
+    OnSuccess,
     Pause,
     Phase,
     Plan,
@@ -35,6 +37,8 @@ PLAN = Plan(
 )
 
 
+BAKED = replace(PLAN, bake=Bake(hold_ms=60_000, holdback=5.0))
+ASKED = replace(PLAN, on_success=OnSuccess.APPROVAL)
 APPROVED = replace(PLAN, steps=(Step(weight=10), Step(weight=25, approval=True), Step(weight=50, approval=True)))
 
 
@@ -120,6 +124,7 @@ PHASES = {
     Phase.PROGRESSING: lambda: on_ramp(1),
     Phase.PAUSED: lambda: fold(of(Pause), state=on_ramp(1)),
     Phase.AWAITING_APPROVAL: awaiting,
+    Phase.BAKING: lambda: on_ramp(4, BAKED),
     Phase.PROMOTED: promoted,
     Phase.ROLLED_BACK: rolled_back,
 }
