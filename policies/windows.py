@@ -96,17 +96,17 @@ def next_opening(window: Window, ms: int) -> int | None:
 
 
 def candidates(window: Window, zone: ZoneInfo, day: date) -> Iterator[int]:
-    """Yield when a window may open on a local day: at its minute, or at any on a day that is not 24 hours long."""
-    begin, end = midnight(day, zone), midnight(day + timedelta(days=1), zone)
+    """Yield when a window may open on a local day: at its minute, or at any where the clocks change up to its end."""
+    begin, end = instant(day, 0, zone), instant(day + timedelta(days=1), 0, zone)
     if offset(begin, zone) == offset(end, zone):
-        yield begin + window.opens_minute * MINUTE_MS
+        yield instant(day, window.opens_minute, zone)
     else:
         yield from range(begin, end + 1, MINUTE_MS)
 
 
-def midnight(day: date, zone: ZoneInfo) -> int:
-    """Return when a local day begins (epoch ms)."""
-    return int(datetime.combine(day, time(), zone).timestamp()) * 1_000
+def instant(day: date, minute: int, zone: ZoneInfo) -> int:
+    """Return the epoch ms of a minute of a local day."""
+    return int(datetime.combine(day, time(minute // 60, minute % 60), zone).timestamp()) * 1_000
 
 
 def offset(ms: int, zone: ZoneInfo) -> timedelta | None:
