@@ -8,6 +8,7 @@ from .lanes import Pace, Supply, lanes
 from .metrics import bounds_of
 from .plan import Check, FrozenNumbers, Metric, Plan, Role
 from .planning import Course, End, course, detectable, needed, provable
+from .reading import BUCKET_EVENTS, VARIANT_KEYS
 from .wording import amount, percent, points, span
 
 __all__ = ["Bad", "Estimate", "estimate"]
@@ -106,6 +107,7 @@ def warnings(plan: Plan, base: FrozenNumbers, supply: Supply, slow: Course, ends
         if seconds * 1_000 > deadline:
             yield (f"steps[{index - 1}].samples: {step.samples:,} canary rows take {span(round(seconds * 1_000))} "
                    f"at {step.weight:g} %, the deadline is {span(deadline)}; ask for fewer")  # fmt: skip
+    yield from few_keys(plan, base, supply)
     names = dict.fromkeys(lane.check.name for lane in lanes(plan, base, supply, {}))
     for check in (check for check in plan.analysis.checks if check.name in names):
         need, have = needed(check.name, plan, base, supply)
@@ -117,6 +119,19 @@ def warnings(plan: Plan, base: FrozenNumbers, supply: Supply, slow: Course, ends
         likely = "will" if ends == (End.INCONCLUSIVE,) else "may"
         yield (f"analysis.deadline: {span(deadline)} {likely} pass without an answer, in {stage} at {last.weight:g} %, "
                f"waiting for {last.waited_for}")  # fmt: skip
+
+
+def few_keys(plan: Plan, base: FrozenNumbers, supply: Supply) -> Iterator[str]:
+    """Yield where so few keys get the canary, or stay with stable, that a check must wait for losses to happen."""
+    for lane in lanes(plan, base, supply, {}):
+        step, share = plan.steps[0], plan.steps[0].weight / 100
+        seconds = lane.bucket_seconds(share)
+        waits = lane.by_buckets and not lane.has_keys(share) and seconds * 1_000 > max(step.hold_ms, 60_000)
+        if waits and lane.measure.segment is None:
+            takes = f"which takes {span(round(seconds * 1_000))}" if math.isfinite(seconds) else "which never happens"
+            yield (f"steps[0].weight: {step.weight:g} % of the traffic is worth about {supply.keys * share:.0f} keys; "
+                   f"below {VARIANT_KEYS} check {lane.check.name} waits until {BUCKET_EVENTS} rows of a variant have "
+                   f"the loss, {takes}; begin with more weight")  # fmt: skip
 
 
 def tight(check: Check, base: FrozenNumbers, need: float, have: float, margin: float) -> str:

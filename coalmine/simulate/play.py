@@ -82,7 +82,7 @@ def play(plan: Plan, world: World, seed: int | tuple[int, ...], judge: Judge = l
         if last.judgement is None:
             waited_ms = last.now_ms
         else:
-            count, step = count + 1, max(step, last.state.step)
+            count, step = count + 1, max(step, last.judgement.memory.step)
     assert last is not None, "an attempt is looked at once at least"
     known = last.judgement.memory.last if last.judgement is not None else {}
     return Run(

@@ -27,8 +27,8 @@ SUBGROUP, SUBGROUP_LOSS = "small", 0.15
 RELIEF = 0.02
 """By how much all other segments are better there: the total is better by 0.9 points."""
 
-CLUSTERED = {"errors": 0.0, "call_errors": 0.01, "slow": 0.05}
-"""Rates of scenario `clustered`: nothing fails by itself, whole calls do."""
+CALLS_LOST, CALLS_SLOW = 0.01, 0.05
+"""Shares of calls that fail whole and that are slow in scenario `clustered`."""
 
 GROWTH, DOUBLING = 6.0, 2.0
 """Factors by which all rates rise in scenario `common`, with the weight, and `rising`, with time."""
@@ -123,9 +123,8 @@ def slow(plan: Plan, world: World) -> Iterator[Scenario]:
 
 def clustered(plan: Plan, world: World) -> Iterator[Scenario]:
     """Tell of two equal models whose calls fail and lag as a whole, in bursts."""
-    slow_rates = dict.fromkeys(world.base.slow_rates, CLUSTERED["slow"])
-    base = replace(world.base, error_rate=CLUSTERED["errors"], call_error_rate=CLUSTERED["call_errors"],
-                   slow_rates=slow_rates)  # fmt: skip
+    slow_rates = dict.fromkeys(world.base.slow_rates, CALLS_SLOW)
+    base = replace(world.base, call_error_rate=CALLS_LOST, slow_rates=slow_rates)
     about = "identical models, whole calls fail (1 %) and lag (5 %), in bursts"
     rows = max(world.rows_per_call, 20)
     yield Scenario(name="clustered", about=about, equal=True,

@@ -82,8 +82,7 @@ class Traffic:
     def __init__(self, world: World, plan: Plan, rng: np.random.Generator, secret: bytes) -> None:
         self.world, self.plan, self.rng, self.secret = world, plan, rng, secret
         self.keys, self.hashes = names_of_keys(world.keys)
-        popularity = rng.pareto(world.tail, world.keys) + 1.0
-        self.ladder = np.cumsum(popularity / popularity.sum())
+        self.ladder = np.cumsum(world.popularity)
         self.stubborn = rng.random(world.keys)
         self.phase = rng.random()
         self.labels = [check for check in plan.analysis.checks if not check.metric.is_served or check.segment_by]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coalmine.policies import Check, FrozenNumbers, LossHistory, Metric, Plan
 from coalmine.policies.lanes import Supply
@@ -106,10 +107,15 @@ class World:
             raise ValueError("a world has a sticky share of 0 to 1, a tail above 1 and a growth above 0")
 
     @property
+    def popularity(self) -> NDArray[np.float64]:
+        """The share of the traffic that each key has: the quantiles of Pareto, so that every run has equal keys."""
+        found = (1.0 - (np.arange(self.keys) + 0.5) / self.keys) ** (-1.0 / self.tail)
+        return np.asarray(found / found.sum())
+
+    @property
     def effective_keys(self) -> float:
-        """1 / (sum of the squared shares of the keys in the traffic), at the quantiles of their popularity."""
-        popularity = (1.0 - (np.arange(self.keys) + 0.5) / self.keys) ** (-1.0 / self.tail)
-        return float(popularity.sum() ** 2 / np.square(popularity).sum())
+        """1 / (sum of the squared shares of the keys in the traffic)."""
+        return float(1.0 / np.square(self.popularity).sum())
 
     @property
     def supply(self) -> Supply:
