@@ -71,7 +71,7 @@ from .stats.durations import duration_quantile
 from .stats.losses import KEY_BUCKETS, LOSS_UNIT, Losses
 from .stats.moments import Moments
 from .tally import CallRow, OutcomeRow, Tally
-from .windows import MOST_WINDOWS, Day, Window, closed_until, is_zone
+from .windows import MINUTES_OF_A_DAY, MOST_WINDOWS, Day, Window, closed_until, is_zone
 
 __all__ = [
     "FOREVER_MS",
@@ -82,6 +82,7 @@ __all__ = [
     "LONGEST_CALL_MS",
     "LONGEST_MS",
     "LOSS_UNIT",
+    "MINUTES_OF_A_DAY",
     "MOST_SAMPLES",
     "MOST_WINDOWS",
     "NOT_KEYS",

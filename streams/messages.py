@@ -284,7 +284,10 @@ class Heartbeat(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class StepView(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Progress in the ramp: step `index` of `of`, since when, canary samples needed and had."""
+    """Progress in the ramp: step `index` of `of`, since when, canary samples needed and had.
+
+    The bake, which follows the last step, has the index after it: `of` + 1.
+    """
 
     index: int
     of: int

@@ -28,6 +28,7 @@ from coalmine.policies import (
     Variant,
     Waiting,
     WorkerReport,
+    closed_until,
     frozen_numbers,
     is_frozen,
     look,
@@ -191,6 +192,10 @@ class RolloutJudge:
         if is_frozen(state, wall_ms):
             self.waiting_for = "a freeze is on"
             return None
+        now_ms = self.now_ms(plan, wall_ms)
+        if (closed := closed_until(plan.windows, wall_ms if now_ms is None else now_ms)) is not None:
+            self.waiting_for = closed
+            return None
         ready = f"all {workers} workers have" if workers != 1 else "the one worker has"
         reason = f"{ready} the canary loaded; stable's numbers come from {frozen.rows:,} rows"
         first = Advance(rollout=state.rollout, step=1, frozen=frozen)
@@ -300,7 +305,7 @@ class RolloutJudge:
             return state.message
         if self.waiting_for:
             return f"{state.phase.value}: {self.waiting_for}"
-        return last.reason if last is not None and state.phase is Phase.PROGRESSING else state.message
+        return last.reason if last is not None and state.phase in (Phase.PROGRESSING, Phase.BAKING) else state.message
 
     def view(self, state: State, around: Surroundings) -> RolloutView:
         """Return the state and its reasons for people."""

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from coalmine.errors import ConfigError, RolloutFileError
 from coalmine.policies import (
     Analysis,
+    Bake,
     By,
     Check,
     Clock,
+    Day,
     Metric,
     ModelRef,
     OnInsufficient,
+    OnSuccess,
     Plan,
     Role,
     Routing,
@@ -24,6 +27,7 @@ from coalmine.policies import (
     Step,
     Topics,
     Variant,
+    Window,
 )
 from coalmine.rollout_file import load, parse, warnings, write
 from coalmine.rollout_file.units import duration_ms, format_duration, percent, points
@@ -70,6 +74,9 @@ routing:
 steps:
   - {weight: 0.1%%, hold: 1h30m, samples: 7, margin_factor: 3}
   - {weight: 50%%, hold: 0s, approval: true}
+bake: {hold: 24h, holdback: 2.5%%}
+on_success: approval
+windows: [{days: mon-fri, from: 09:00, to: "17:30", zone: Europe/Berlin}, {days: [sat, mon], zone: UTC}]
 analysis:
   every: 1s
   clock: event
@@ -114,6 +121,17 @@ def test_every_key_of_the_file_arrives_in_the_plan() -> None:
         steps=(
             Step(weight=0.1, hold_ms=5_400_000, samples=7, margin_factor=3),
             Step(weight=50, hold_ms=0, samples=100, approval=True),
+        ),
+        bake=Bake(hold_ms=86_400_000, holdback=2.5),
+        on_success=OnSuccess.APPROVAL,
+        windows=(
+            Window(
+                days=(Day.MON, Day.TUE, Day.WED, Day.THU, Day.FRI),
+                opens_minute=540,
+                closes_minute=1_050,
+                zone="Europe/Berlin",
+            ),
+            Window(days=(Day.MON, Day.SAT), opens_minute=0, closes_minute=1_440, zone="UTC"),
         ),
         analysis=Analysis(
             every_ms=1_000,
@@ -218,12 +236,9 @@ BAD_VALUES = [
     ("analysis: {checks: {E!: {metric: error_rate}}}",
      "4:21: analysis.checks.E!: E! is not a name (a-z, 0-9 and -, at most 40)"),
     ("shadow: {weight: 10%}", "4:1: shadow: shadow is not supported in this version; remove it"),
-    ("bake: {hold: 24h}", "4:1: bake: bake is not supported in this version; remove it"),
-    ("windows: []", "4:1: windows: windows is not supported in this version; remove it"),
     ("notify: []", "4:1: notify: notify is not supported in this version; remove it"),
-    ("on_success: promote", "4:1: on_success: on_success is not supported in this version; remove it"),
     ("zzz: 1", "4:1: zzz: unknown key; known here: apiVersion, kind, name, description, topics, stable, canary, "
-     "routing, steps, analysis, canary_timeout, load_timeout, deadline, breaker"),
+     "routing, steps, bake, on_success, windows, analysis, canary_timeout, load_timeout, deadline, breaker"),
     ("name: other", "4:1: name: this key stands here twice; keep one"),
     ("description: 1", "4:14: description: 1 is not text; put it in quotes"),
     ("routing: {deny: [1]}", "4:18: routing.deny[0]: 1 is not text; put it in quotes"),
@@ -241,7 +256,7 @@ BAD_VALUES = [
     ("canary: flights/2", "4:9: canary: flights/2 is not a mapping; write {KEY: VALUE}"),
     ("breaker: true", "4:10: breaker: true is not one of on, off"),
     ("<<: {}", "4:1: <<: unknown key; known here: apiVersion, kind, name, description, topics, stable, canary, "
-     "routing, steps, analysis, canary_timeout, load_timeout, deadline, breaker"),
+     "routing, steps, bake, on_success, windows, analysis, canary_timeout, load_timeout, deadline, breaker"),
 ]  # fmt: skip
 
 

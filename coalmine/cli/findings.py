@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from coalmine.policies.wording import e_value, percent, points
 
-from .words import ago, clock, phase, plural, signed_points, status, weight
+from .words import ago, clock, phase, plural, signed_points, stage, status, weight
 
 if TYPE_CHECKING:
     from coalmine.policies import Plan
@@ -42,7 +42,7 @@ def situation(view: "RolloutView", look: "Look | None", plan: "Plan | None", now
     """Yield where the rollout stands and what it waits for."""
     where = f"{view.rollout}: {phase(view.phase)[0]}"
     if view.step is not None:
-        where += f" at {weight(view.weight)}, step {view.step.index} of {view.step.of}"
+        where += f" at {weight(view.weight)}, {stage(view.step.index, view.step.of)}"
     yield where
     yield view.message
     if look is not None and look.attempt == view.attempt:
@@ -67,7 +67,7 @@ def waits_for(view: "RolloutView", plan: "Plan | None", now: datetime) -> Iterat
     if view.step is None or plan is None:
         return
     since = (now - datetime.fromisoformat(view.step.since)).total_seconds()
-    hold = plan.steps[view.step.index - 1].hold_ms / 1000
+    hold = plan.stages[view.step.index - 1].hold_ms / 1000
     if plan.analysis.clock.value == "wall" and since < hold:
         yield f"the hold of the step: {ago(hold - since)} of {ago(hold)} left"
     if view.step.have < view.step.need:

@@ -70,7 +70,9 @@ def list_rows(views: "list[RolloutView]", wide: bool) -> Iterator[list[str]]:
     extra = ["REVISION", "ATTEMPT", "ACTUAL", "WORKERS", "STABLE", "CANARY"] if wide else []
     yield ["NAME", "PHASE", "WEIGHT", "STEP", *extra, "MESSAGE"]
     for view in views:
-        step = f"{view.step.index}/{view.step.of}" if view.step else "-"
+        step = "-" if view.step is None else f"{view.step.index}/{view.step.of}"
+        if view.step is not None and view.step.index > view.step.of:
+            step = "bake"
         row = [view.rollout, phase(view.phase)[0], weight(view.weight), step]
         if wide:
             row += [

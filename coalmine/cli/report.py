@@ -87,6 +87,8 @@ def did(verb: str, state: "State") -> str:
 
     if verb == "set_weight":
         return f"set to {weight(state.weight)}"
+    if verb in ("promote", "approve") and state.phase.value == "baking":
+        return "moved into the bake"
     if verb in ("promote", "approve") and state.phase.value != "promoted":
         return "moved to the next step"
     return "promoted" if verb == "approve" else DONE[verb]

@@ -111,9 +111,10 @@ def announce(plan: "Plan | None", yes: bool) -> None:
     from .words import ago, plural, weight
 
     assert plan is not None
-    holds = sum(step.hold_ms for step in plan.steps) / 1000
+    holds = sum(stage.hold_ms for stage in plan.stages) / 1000
     ramp = ", ".join(weight(step.weight) for step in plan.steps)
-    note(f"plan: {plural(len(plan.steps), 'step')} ({ramp}), at least {ago(holds)} to the promotion")
+    bake = f" and a bake ({weight(plan.bake.weight)})" if plan.bake else ""
+    note(f"plan: {plural(len(plan.steps), 'step')} ({ramp}){bake}, at least {ago(holds)} to the promotion")
     too_short = unreachable(plan)
     for warning in warnings(plan):
         if warning in too_short:

@@ -145,7 +145,7 @@ def set_weight(
 
     def make(state: "State") -> "Command":
         following = next_step(state)
-        bound = state.plan.steps[following - 1].weight if state.plan is not None and following else None
+        bound = state.plan.stages[following - 1].weight if state.plan is not None and following else None
         command = SetWeight(rollout=name, weight=wanted, expected_revision=state.revision)
         if bound is not None and wanted > bound and would_apply(state, command):
             ask(f"{words(wanted)} is above the next step of {name!r} ({words(bound)})", yes)

@@ -10,9 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from coalmine.policies import OnSuccess, is_bake
 from coalmine.policies.wording import e_value, percent, points
 
-from .words import ago, clock, milliseconds, phase, plural, status, weight
+from .words import ago, clock, milliseconds, phase, plural, stage, status, weight
 
 if TYPE_CHECKING:
     from coalmine.policies import Plan
@@ -82,22 +83,24 @@ def track(view: "RolloutView", plan: "Plan") -> Text:
     """Return the steps of the ramp with the one that is on."""
     assert view.step is not None
     line = Text("  ")
-    for index, step in enumerate(plan.steps, 1):
+    for index, step in enumerate(plan.stages, 1):
+        name = f"bake {weight(step.weight)}" if is_bake(plan, index) else weight(step.weight)
         if index < view.step.index:
-            line.append(f"✔ {weight(step.weight)}", "green")
+            line.append(f"✔ {name}", "green")
         elif index == view.step.index:
-            line.append(f"▶ {weight(step.weight)}", "bold cyan")
+            line.append(f"▶ {name}", "bold cyan")
         else:
-            line.append(f"○ {weight(step.weight)}", "dim")
+            line.append(f"○ {name}", "dim")
         line.append(" ─ ", "dim")
-    return line.append("○ promote", "dim")
+    return line.append("○ promote" if plan.on_success is OnSuccess.PROMOTE else "○ a person decides", "dim")
 
 
 def progress(view: "RolloutView", plan: "Plan", now: datetime | None) -> Text:
     """Return how far the step is that is on."""
     assert view.step is not None
-    step = plan.steps[view.step.index - 1]
-    line = Text(f"  step {view.step.index} of {view.step.of}, {view.step.have:,} of {view.step.need:,} samples")
+    step = plan.stages[view.step.index - 1]
+    where = stage(view.step.index, view.step.of)
+    line = Text(f"  {where}, {view.step.have:,} of {view.step.need:,} samples")
     if now is not None:
         since = (now - datetime.fromisoformat(view.step.since)).total_seconds()
         line.append(f", for {ago(since)}")

@@ -13,6 +13,7 @@ __all__ = [
     "phase",
     "plural",
     "signed_points",
+    "stage",
     "status",
     "weight",
 ]
@@ -58,6 +59,15 @@ def phase(name: str) -> tuple[str, str]:
     """Return a phase as icon and words, and its colour."""
     icon, colour = PHASES.get(name, ("·", "default"))
     return f"{icon} {name.replace('_', ' ')}", colour
+
+
+def stage(index: int, of: int) -> str:
+    """Return what people call a step (1..of; after them the bake).
+
+    >>> stage(2, 5), stage(6, 5)
+    ('step 2 of 5', 'the bake')
+    """
+    return f"step {index} of {of}" if index <= of else "the bake"
 
 
 def status(name: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ Each rule is a function from a plan to the places and sentences it has to tell; 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from coalmine.policies import Check, Clock, Metric, Plan, Role
+from coalmine.policies import MINUTES_OF_A_DAY, Check, Clock, Day, Metric, OnInsufficient, Plan, Role, Window
 
 from .differences import in_words
 from .document import Path
@@ -36,11 +36,14 @@ def advice(plan: Plan) -> list[Advice]:
 
 def too_short(plan: Plan) -> Iterator[Advice]:
     """Tell of a deadline that comes before the ramp can end. Under the clock of events nobody waits for it."""
-    holds = sum(step.hold_ms for step in plan.steps)
+    holds = sum(stage.hold_ms for stage in plan.stages)
     if plan.analysis.clock is Clock.WALL and holds > plan.analysis.deadline_ms:
-        deadline = format_duration(plan.analysis.deadline_ms)
-        message = f"{deadline} is over before the holds of the steps ({format_duration(holds)}); "
-        yield Advice(("analysis", "deadline"), message + "raise it or shorten the holds")
+        deadline, stages = (
+            format_duration(plan.analysis.deadline_ms),
+            "the steps and the bake" if plan.bake else "the steps",
+        )
+        message = f"{deadline} is over before the holds of {stages} ({format_duration(holds)})"
+        yield Advice(("analysis", "deadline"), f"{message}; raise it or shorten the holds")
 
 
 def not_yet(plan: Plan) -> Iterator[Advice]:
@@ -97,7 +100,7 @@ def toothless_steps(plan: Plan) -> Iterator[Advice]:
             if check.margin * step.margin_factor >= widest:
                 message = f"{check.name} lets everything pass here: {in_words(check, check.margin)} times "
                 yield Advice(("steps", index, "margin_factor"), f"{message}{step.margin_factor:g}; lower one of them")
-    last = plan.steps[-1]
+    last = plan.stages[-1]
     if last.margin_factor > 1:
         message = f"the last step decides on the promotion with {last.margin_factor:g} times the margins; end at 1"
         yield Advice(("steps", len(plan.steps) - 1, "margin_factor"), message)
@@ -109,7 +112,7 @@ def jumps(plan: Plan) -> Iterator[Advice]:
     if first.weight > LARGEST_FIRST_WEIGHT:
         message = f"the first step gives {format_percent(first.weight)} to a model nobody has seen; begin lower"
         yield Advice(("steps", 0, "weight"), message)
-    if last.weight < LEAST_LAST_WEIGHT:
+    if last.weight < LEAST_LAST_WEIGHT and plan.bake is None:
         message = f"the promotion jumps from {format_percent(last.weight)} to all traffic; add a step of 50%"
         yield Advice(("steps", len(plan.steps) - 1, "weight"), message)
 
@@ -121,6 +124,36 @@ def blind_thresholds(plan: Plan) -> Iterator[Advice]:
             timeout = format_duration(plan.canary_timeout_ms)
             message = f"no canary call is ever slow: after canary_timeout ({timeout}) it is a fault; lower it"
             yield Advice(at(check, "slower_than"), message)
+
+
+def closed_for_long(plan: Plan) -> Iterator[Advice]:
+    """Tell of windows that are closed for longer than the deadline, where passing it has a consequence."""
+    harmless = plan.analysis.on_insufficient is OnInsufficient.HOLD or plan.analysis.clock is Clock.EVENT
+    if harmless or len({window.zone for window in plan.windows}) != 1:
+        return
+    closed_ms = longest_closed_ms(plan.windows)
+    if closed_ms > plan.analysis.deadline_ms:
+        does = "pauses" if plan.analysis.on_insufficient is OnInsufficient.PAUSE else "rolls back"
+        message = f"they are closed for up to {format_duration(closed_ms)}, longer than analysis.deadline, which then "
+        yield Advice(("windows",), f"{message}{does}; raise it or let on_insufficient hold")
+
+
+def longest_closed_ms(windows: tuple[Window, ...]) -> int:
+    """Return the longest time in a week without an open window; all are of one zone."""
+    days = list(Day)
+    spans = sorted(
+        (
+            days.index(day) * MINUTES_OF_A_DAY + window.opens_minute,
+            days.index(day) * MINUTES_OF_A_DAY + window.closes_minute,
+        )
+        for window in windows
+        for day in window.days
+    )
+    reached = max(end for _, end in spans) - len(days) * MINUTES_OF_A_DAY
+    longest = 0
+    for begin, end in spans:
+        longest, reached = max(longest, begin - reached), max(reached, end)
+    return longest * 60_000
 
 
 def names_at_odds(plan: Plan) -> Iterator[Advice]:
@@ -140,6 +173,7 @@ RULES: tuple[Callable[[Plan], Iterator[Advice]], ...] = (
     toothless_steps,
     jumps,
     blind_thresholds,
+    closed_for_long,
     names_at_odds,
 )
 """Every rule, in the order of how much it matters."""

@@ -24,6 +24,7 @@ EXAMPLES = {
     "metric": "metric: error_rate",
     "when": "when: {segment.NAME: VALUE}",
     "variant": "variant: stable",
+    "zone": "zone: Europe/Berlin",
 }
 """What to write for each key that must be there."""
 

@@ -7,15 +7,18 @@ key means stands here once: errors, the JSON Schema and the page of the document
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from coalmine.policies import (
     MOST_SAMPLES,
+    MOST_WINDOWS,
     Analysis,
+    Bake,
     By,
     Clock,
     ModelRef,
     OnInsufficient,
+    OnSuccess,
     Plan,
     Routing,
     Rule,
@@ -28,7 +31,8 @@ from ..suggest import one_of
 from .checks import CheckPart
 from .part import Part, entry
 from .presets import DEFAULT_CHECKS, LABELLED_SAMPLES, PRESETS
-from .units import format_duration, quoted
+from .units import PERCENT, format_duration, format_percent, percent, quoted
+from .windows import WindowPart
 from .words import (
     Digest,
     KeyField,
@@ -43,16 +47,18 @@ from .words import (
     Uri,
     Values,
     Weight,
+    shaped,
     word_of,
 )
 
 __all__ = ["LATER_KEYS", "PARTS", "RolloutFile", "keys_under"]
 
-LATER_KEYS = frozenset(("shadow", "bake", "windows", "notify", "on_success", "labels"))
+LATER_KEYS = frozenset(("shadow", "notify", "labels"))
 """Keys that the format knows and this version does not act on; they are refused, never ignored."""
 
 STEP = Step(weight=1)
 ANALYSIS = Analysis()
+BAKE = Bake()
 
 
 class ModelPart(Part):
@@ -158,12 +164,32 @@ class StepPart(Part):
         )
 
 
+def held_back(holdback: float) -> float:
+    """Return what stays at stable in the bake: something, and what the router can realise."""
+    if not 0 < holdback < 100 or round(holdback, 4) != holdback:
+        raise ValueError("a holdback is above 0%, below 100% and has at most 4 decimals")
+    return holdback
+
+
 def rising(steps: list[StepPart]) -> list[StepPart]:
     """Return steps whose weights rise; a ramp that falls or stands still is a slip."""
     for before, after in pairwise(steps):
         if after.weight <= before.weight:
             raise ValueError(f"weights must rise, but {after.weight:g}% follows {before.weight:g}%")
     return steps
+
+
+class BakePart(Part):
+    """The stage after the last step: nearly all traffic, with a little left at stable to compare with."""
+
+    hold: Milliseconds = entry("how long it lasts at least", format_duration(BAKE.hold_ms))
+    holdback: Annotated[float, BeforeValidator(percent), AfterValidator(held_back), shaped(PERCENT, "5%")] = entry(
+        "percent of the keys in scope that stays at stable", format_percent(BAKE.holdback)
+    )
+
+    def value(self) -> Bake:
+        """Return it for the plan."""
+        return Bake(hold_ms=self.hold, holdback=self.holdback)
 
 
 class AnalysisPart(Part):
@@ -230,11 +256,32 @@ class RolloutFile(Part):
     steps: Annotated[list[StepPart], STEPS, Field(min_length=1), AfterValidator(rising)] = entry(
         f"the ramp: a list of steps with rising weights, or one of {', '.join(PRESETS)}", "default"
     )
+    bake: BakePart | None = entry(
+        "a stage before the promotion in which stable keeps a little for comparison (default: none)", None
+    )
+    on_success: Annotated[OnSuccess, word_of({item.value: item for item in OnSuccess})] = entry(
+        "what happens when every check has passed on the last stage: `promote`, or `approval`: a person decides",
+        OnSuccess.PROMOTE.value,
+    )
+    windows: Annotated[list[WindowPart], Field(max_length=MOST_WINDOWS)] = entry(
+        "when automation may move up (default: always)", []
+    )
     analysis: AnalysisPart = entry("how the evidence is judged", default_factory=AnalysisPart)
     canary_timeout: OfOneCall = entry("how long one call of the canary may take; then stable answers", "250ms")
     load_timeout: Longer = entry("how long the workers may take to load the canary", "2m")
     deadline: Longer | None = entry("older requests get an error record instead of a late answer (default: none)", None)
     breaker: OnOff = entry("a worker cuts a canary that fails hard by itself", "on")
+
+    @field_validator("bake")
+    @classmethod
+    def above_the_last_step(cls, bake: BakePart | None, info: ValidationInfo) -> BakePart | None:
+        """Refuse a bake that gives the canary no more than the ramp has given it."""
+        steps: list[StepPart] = info.data.get("steps", [])
+        if bake is not None and steps and bake.value().weight <= steps[-1].weight:
+            least = f"{steps[-1].weight:g}%"
+            raise ValueError(f"it would give the canary {bake.value().weight:g}%, and the last step {least}; "
+                             "lower holdback")  # fmt: skip
+        return bake
 
     def value(self) -> Plan:
         """Return the plan of this file, every default filled in."""
@@ -249,6 +296,9 @@ class RolloutFile(Part):
             canary=self.canary.value() if self.canary else None,
             routing=self.routing.value(),
             steps=tuple(step.value(samples) for step in self.steps),
+            bake=self.bake.value() if self.bake else None,
+            on_success=self.on_success,
+            windows=tuple(window.value() for window in self.windows),
             analysis=analysis,
             canary_timeout_ms=self.canary_timeout,
             load_timeout_ms=self.load_timeout,
@@ -265,6 +315,8 @@ PARTS: dict[tuple[str, ...], type[Part]] = {
     ("routing",): RoutingPart,
     ("routing", "rules", "*"): RulePart,
     ("steps", "*"): StepPart,
+    ("bake",): BakePart,
+    ("windows", "*"): WindowPart,
     ("analysis",): AnalysisPart,
     ("analysis", "checks", "*"): CheckPart,
 }
@@ -276,4 +328,4 @@ def keys_under(path: tuple[str | int, ...]) -> list[str]:
     named = path[:2] == ("analysis", "checks")
     shape = tuple("*" if isinstance(part, int) or (named and index == 2) else part for index, part in enumerate(path))
     part = PARTS.get(shape)
-    return list(part.model_fields) if part else []
+    return [field.alias or name for name, field in part.model_fields.items()] if part else []

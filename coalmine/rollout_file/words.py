@@ -38,6 +38,7 @@ __all__ = [
     "Uri",
     "Values",
     "Weight",
+    "shaped",
     "word_of",
 ]
 

@@ -6,10 +6,11 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from coalmine.policies import Analysis, Check, Metric, ModelRef, Plan, Routing, Step
+from coalmine.policies import Analysis, Bake, Check, Metric, ModelRef, Plan, Routing, Step, Window
 
 from .differences import format_difference
 from .units import format_duration, format_percent, format_plain
+from .windows import format_days, format_time
 
 __all__ = ["plain_file", "write"]
 
@@ -40,6 +41,9 @@ def plain_file(plan: Plan) -> dict[str, Any]:
         "canary": flow(model(plan.canary)) if plan.canary else None,
         "routing": routing(plan.routing),
         "steps": [flow(step(item)) for item in plan.steps],
+        "bake": flow(bake(plan.bake)) if plan.bake else None,
+        "on_success": plan.on_success.value,
+        "windows": [flow(window(item)) for item in plan.windows],
         "analysis": analysis(plan.analysis),
         "canary_timeout": format_duration(plan.canary_timeout_ms),
         "load_timeout": format_duration(plan.load_timeout_ms),
@@ -87,6 +91,21 @@ def step(step: Step) -> dict[str, Any]:
         "samples": step.samples,
         "margin_factor": format_plain(step.margin_factor),
         "approval": step.approval,
+    }
+
+
+def bake(bake: Bake) -> dict[str, Any]:
+    """Return the stage after the last step."""
+    return {"hold": format_duration(bake.hold_ms), "holdback": format_percent(bake.holdback)}
+
+
+def window(window: Window) -> dict[str, Any]:
+    """Return hours in which automation may move up."""
+    return {
+        "days": format_days(window.days),
+        "from": format_time(window.opens_minute),
+        "to": format_time(window.closes_minute),
+        "zone": window.zone,
     }
 
 

@@ -37,6 +37,12 @@ def test_a_check_on_any_metric_fits_the_schema(validator: Draft202012Validator, 
     assert errors(validator, f"{HEAD}analysis: {{checks: {{c: {{{check}}}}}}}") == []
 
 
+def test_the_end_of_a_rollout_fits_the_schema(validator: Draft202012Validator) -> None:
+    hours = "windows: [{days: mon-fri, from: 09:00, to: 24:00, zone: UTC}, {days: [sat, sun], zone: UTC}]"
+
+    assert errors(validator, f"{HEAD}bake: {{hold: 1d, holdback: 0.5%}}\non_success: approval\n{hours}") == []
+
+
 @pytest.mark.parametrize(
     ("line", "path"),
     [
@@ -59,6 +65,11 @@ def test_a_check_on_any_metric_fits_the_schema(validator: Draft202012Validator, 
         ("analysis: {checks: {c: {metric: brier, slower_than: 5ms}}}", "$.analysis.checks.c"),
         ("analysis: {checks: {c: {metric: slow_rate, segment_by: origin}}}", "$.analysis.checks.c"),
         ("breaker: true", "$.breaker"),
+        ("bake: {holdback: 5}", "$.bake.holdback"),
+        ("on_success: aproval", "$.on_success"),
+        ("windows: [{zone: UTC, from: 9am}]", "$.windows[0].from"),
+        ("windows: [{zone: UTC, days: mo}]", "$.windows[0].days"),
+        ("windows: [{from: 09:00}]", "$.windows[0]"),
         ("canary: {uri: x, digest: abc}", "$.canary.digest"),
         ("routing: {rules: [{when: {carrier: HA}, variant: stable}]}", "$.routing.rules[0].when"),
         ("shadow: {weight: 10%}", "$"),
