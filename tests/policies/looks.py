@@ -46,9 +46,9 @@ def at_step(judged: Plan, step: int = 1, phase: Phase = Phase.PROGRESSING) -> St
     epochs = [Epoch(first=1, last=1, weight=0.0, step=0)]
     epochs += [
         Epoch(first=index + 1, last=index + 1 if index < step else None, weight=entered.weight, step=index)
-        for index, entered in enumerate(judged.steps[:step], start=1)
+        for index, entered in enumerate(judged.stages[:step], start=1)
     ]
-    return State(rollout=judged.name, phase=phase, attempt=0, revision=step + 1, weight=judged.steps[step - 1].weight,
+    return State(rollout=judged.name, phase=phase, attempt=0, revision=step + 1, weight=judged.stages[step - 1].weight,
                  step=step, plan=judged, frozen=FROZEN, epochs=tuple(epochs))  # fmt: skip
 
 
