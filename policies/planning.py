@@ -140,7 +140,7 @@ class Walk:
         """Tell whether a loss must pass in a step: segments in the last ones, and none that is small."""
         if lane.measure.segment is None:
             return True
-        return index > len(self.plan.steps) - SEGMENT_STEPS and lane.part >= SEGMENT_TRAFFIC
+        return index > len(self.plan.stages) - SEGMENT_STEPS and lane.part >= SEGMENT_TRAFFIC
 
     def proof(self, lane: Lane, share: float, factor: float) -> float:
         """Return the time until a margin is proved, after what earlier steps brought."""
