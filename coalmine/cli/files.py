@@ -87,13 +87,10 @@ def show(
 
 def summary(plan: "Plan", digest: str) -> list[str]:
     """Return a rollout file in a few lines for a person."""
-    from .words import ago, weight
+    from .words import ago
 
-    steps: list[list[str]] = [["STEP", "WEIGHT", "HOLD", "SAMPLES", "MARGINS", "APPROVAL"]]
-    for index, step in enumerate(plan.steps, 1):
-        approval = "a person" if step.approval else "-"
-        hold = ago(step.hold_ms / 1000)
-        steps.append([str(index), weight(step.weight), hold, str(step.samples), f"x{step.margin_factor:g}", approval])
+    steps = [["STEP", "WEIGHT", "HOLD", "SAMPLES", "MARGINS", "APPROVAL"]]
+    steps += [step_row(plan, index) for index in range(1, len(plan.stages) + 1)]
     checks = [
         ["CHECK", "METRIC", "ROLE", "MARGIN", "TOLERANCE", "LIMIT"],
         *(check_row(c) for c in plan.analysis.checks),
@@ -105,6 +102,7 @@ def summary(plan: "Plan", digest: str) -> list[str]:
         f"reads {plan.topics.requests}, answers on {plan.topics.predictions}, by {plan.routing.by.value}",
         "",
         columns(steps),
+        *ending(plan),
         "",
         columns(checks),
         "",
@@ -113,6 +111,30 @@ def summary(plan: "Plan", digest: str) -> list[str]:
         f"a canary call may take {plan.canary_timeout_ms} ms; breaker {'on' if plan.breaker else 'off'}",
         digest,
     ]
+
+
+def step_row(plan: "Plan", index: int) -> list[str]:
+    """Return a step, or the bake, as cells."""
+    from coalmine.policies import is_bake
+
+    from .words import ago, weight
+
+    step = plan.stages[index - 1]
+    name = "bake" if is_bake(plan, index) else str(index)
+    hold, approval = ago(step.hold_ms / 1000), "a person" if step.approval else "-"
+    return [name, weight(step.weight), hold, str(step.samples), f"x{step.margin_factor:g}", approval]
+
+
+def ending(plan: "Plan") -> list[str]:
+    """Return how the ramp ends and when it may move, where that is not the usual."""
+    from coalmine.policies import OnSuccess
+
+    from ..rollout_file.windows import in_words
+
+    lines = ["then a person decides about the promotion"] if plan.on_success is OnSuccess.APPROVAL else []
+    if plan.windows:
+        lines.append(f"automation moves up {', or '.join(in_words(window) for window in plan.windows)} only")
+    return lines
 
 
 def check_row(check: "Check") -> list[str]:

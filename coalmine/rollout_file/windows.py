@@ -12,7 +12,7 @@ from ..suggest import did_you_mean, one_of
 from .part import Part, entry
 from .units import quoted
 
-__all__ = ["WindowPart", "format_days", "format_time"]
+__all__ = ["WindowPart", "format_days", "format_time", "in_words"]
 
 TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
 """A time of day; 24:00 is its end."""
@@ -55,6 +55,13 @@ def format_days(some: tuple[Day, ...]) -> str | list[str]:
     if len(some) > 1 and indexes == list(range(indexes[0], indexes[0] + len(some))):
         return f"{some[0].value}-{some[-1].value}"
     return some[0].value if len(some) == 1 else [day.value for day in some]
+
+
+def in_words(window: Window) -> str:
+    """Return a window for people: `mon-fri 09:00 to 17:00 Europe/Berlin`."""
+    days = format_days(window.days)
+    text = days if isinstance(days, str) else ", ".join(days)
+    return f"{text} {format_time(window.opens_minute)} to {format_time(window.closes_minute)} {window.zone}"
 
 
 def known_zone(written: str) -> str:

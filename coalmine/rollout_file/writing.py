@@ -5,6 +5,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from coalmine.policies import Analysis, Bake, Check, Metric, ModelRef, Plan, Routing, Step, Window
 
@@ -100,11 +101,11 @@ def bake(bake: Bake) -> dict[str, Any]:
 
 
 def window(window: Window) -> dict[str, Any]:
-    """Return hours in which automation may move up."""
+    """Return hours in which automation may move up; in quotes, because older YAML takes 17:00 for a number."""
     return {
         "days": format_days(window.days),
-        "from": format_time(window.opens_minute),
-        "to": format_time(window.closes_minute),
+        "from": DoubleQuotedScalarString(format_time(window.opens_minute)),
+        "to": DoubleQuotedScalarString(format_time(window.closes_minute)),
         "zone": window.zone,
     }
 

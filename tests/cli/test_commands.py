@@ -91,6 +91,19 @@ def test_show_tells_the_plan_in_a_few_lines() -> None:
     assert "slow    slow_rate over 50 ms  guardrail  2 pp    1 pp       -" in result.stdout
 
 
+def test_show_tells_how_the_ramp_ends_and_when_it_may_move() -> None:
+    hours = "{days: mon-fri, from: 09:00, to: 17:00, zone: UTC}, {days: [sat, mon], zone: Europe/Berlin}"
+    Path("end.yaml").write_text(f"{GOOD}bake: {{hold: 12h}}\non_success: approval\nwindows: [{hours}]\n")
+
+    result = call("show", "end.yaml")
+
+    assert (
+        "bake  95 %    12h   100      x1       -\n"
+        "then a person decides about the promotion\n"
+        "automation moves up mon-fri 09:00 to 17:00 UTC, or mon, sat 00:00 to 24:00 Europe/Berlin only\n"
+    ) in result.stdout
+
+
 def test_show_full_is_itself_a_valid_file() -> None:
     Path("full.yaml").write_text(call("show", "--full", "good.yaml").stdout)
 

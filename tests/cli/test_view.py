@@ -1,6 +1,7 @@
 """The screen of a rollout: the same words with and without colour, and what it says when little is known."""
 
 import re
+from dataclasses import replace
 from io import StringIO
 from typing import Any, Literal
 
@@ -8,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from coalmine.cli.view import rates, render
-from coalmine.policies import Phase
+from coalmine.policies import Bake, OnSuccess, Phase
+from coalmine.streams.messages import StepView
 from tests.cli.records import NOW, PLAN, event, slow, view
 
 WIDTH = 100
@@ -73,6 +75,18 @@ def test_every_phase_has_an_icon_and_its_words(phase: str) -> None:
     assert len(icon) == 1
     assert not icon.isalnum()
     assert words.startswith(phase.replace("_", " "))
+
+
+def test_a_bake_stands_at_the_end_of_the_track_by_its_name() -> None:
+    plan = replace(PLAN, bake=Bake(hold_ms=86_400_000, holdback=5), on_success=OnSuccess.APPROVAL)
+    step = StepView(index=4, of=3, since="2026-03-01T12:00:00Z", need=100, have=90_000)
+
+    before = printed(render(view(), plan=plan, now=NOW))
+    baking = printed(render(view(phase="baking", weight=95.0, step=step), plan=plan, now=NOW))
+
+    assert "  ✔ 10 % ─ ▶ 25 % ─ ○ 50 % ─ ○ bake 95 % ─ ○ a person decides" in before
+    assert "  ✔ 10 % ─ ✔ 25 % ─ ✔ 50 % ─ ▶ bake 95 % ─ ○ a person decides" in baking
+    assert "  the bake, 90,000 of 100 samples, for 5m (hold 1d)" in baking
 
 
 def test_a_dead_analyzer_is_said_on_the_screen() -> None:
