@@ -38,6 +38,9 @@ HEARTBEAT_AGE_SECONDS = 60.0
 VIEWS_READ = 2_000
 """Newest views that are searched for a rollout; past that, its state is shown without the figures."""
 
+RATE_SECONDS = (30, 300)
+"""Windows over which the rate of a topic is measured."""
+
 EVENTS_READ = 20_000
 """Newest events that are searched for those of a rollout."""
 
@@ -141,6 +144,14 @@ class Operator:
             if look is not None and look.rollout == rollout:
                 return look
         return None
+
+    def rate(self, topic: str) -> float:
+        """Return how many records a second a topic takes now; 0.0 when nothing came in the last minutes.
+
+        The highest mean over the windows: traffic that has only just begun would be diluted by the silence before.
+        """
+        now_ms = int(self.clock() * 1_000)
+        return max(self._reader.appended(topic, now_ms - 1_000 * seconds) / seconds for seconds in RATE_SECONDS)
 
     def _newest(self, topic: str, limit: int) -> Iterator[Message]:
         """Yield at most `limit` records of a topic, the newest first, and note where it ended."""

@@ -83,6 +83,18 @@ class Reader:
         except KafkaException as error:
             raise unreachable(self.address, error.args[0]) from error
 
+    def appended(self, topic: str, since_ms: int) -> int:
+        """Return how many records a topic took since a time (epoch ms), by their timestamps; 0 for an unknown topic."""
+        parts = [TopicPartition(topic, number, since_ms) for number in range(self.topics().get(topic, 0))]
+        if not parts:
+            return 0
+        try:
+            starts = self._consumer.offsets_for_times(parts, timeout=CONNECT_SECONDS)
+            ends = [watermarks(self._consumer, part, CONNECT_SECONDS)[1] for part in starts]
+        except KafkaException as error:
+            raise unreachable(self.address, error.args[0]) from error
+        return sum(max(end - part.offset, 0) for part, end in zip(starts, ends, strict=True) if part.offset >= 0)
+
     def read(self, topic: str, start: int, end: int) -> list[Message]:
         """Return the records from offset `start` up to, not including, `end`; compaction may have left fewer."""
         found: list[Message] = []

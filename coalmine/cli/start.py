@@ -13,7 +13,7 @@ from .output import note
 from .report import ask, report, signed
 
 if TYPE_CHECKING:
-    from coalmine.policies import ModelRef, Plan
+    from coalmine.policies import ModelRef, Plan, State
     from coalmine.streams.operator import Operator
 
 __all__ = ["start"]
@@ -52,6 +52,7 @@ def start(
             raise CommandError(f"{name!r} has no attempt yet; the first one needs the rollout file: add --file FILE")
         refuse_mixed_stable(operator, name)
         announce(plan or state.plan, yes)
+        foretell(operator, plan or state.plan, state, yes)
         command = Start(
             rollout=name,
             canary=model,
@@ -121,3 +122,29 @@ def announce(plan: "Plan | None", yes: bool) -> None:
             ask(warning, yes)
         else:
             note(f"warning: {warning}")
+
+
+def foretell(operator: "Operator", plan: "Plan | None", state: "State", yes: bool) -> None:
+    """Print what may be expected at the rate of the requests now; ask if the attempt will not end in time.
+
+    Says nothing where there is no traffic yet, or where the time that counts is that of the events.
+    """
+    from coalmine.policies import Clock
+    from coalmine.policies.estimate import estimate
+    from coalmine.policies.planning import End
+    from coalmine.simulate import World, base_like, rows_per_call
+
+    from .estimate import conclusion
+    from .worlds import rate_words
+
+    assert plan is not None
+    rows = operator.rate(plan.topics.requests)
+    if not rows or plan.analysis.clock is Clock.EVENT:
+        return
+    world = World(base=base_like(plan, state.frozen), rows_per_second=rows, rows_per_call=rows_per_call(rows))
+    found = estimate(plan, world.base, world.supply)
+    note(f"estimate at {rate_words(rows)}: {conclusion(plan, found)}")
+    for warning in found.warnings:
+        note(f"warning: {warning}")
+    if found.ends == (End.INCONCLUSIVE,):
+        ask("at this rate the attempt will not end before its deadline", yes)

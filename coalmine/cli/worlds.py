@@ -162,11 +162,14 @@ def rate_words(rows: float) -> str:
 
 def world_words(plan: "Plan", world: "World") -> str:
     """Return what is assumed of the traffic, in one line."""
-    from coalmine.policies import By
+    from coalmine.policies import By, Clock
 
     calls = "row by row" if world.rows_per_call == 1 else f"in calls of {world.rows_per_call}"
     keys = f", {world.keys:,} keys" if plan.routing.by is By.KEY else ""
-    return f"assumed: {rate_words(world.rows_per_second)} {calls}{keys}; stable has {base_words(plan, world.base)}"
+    events = " of event time" if plan.analysis.clock is Clock.EVENT else ""
+    return (
+        f"assumed: {rate_words(world.rows_per_second)}{events} {calls}{keys}; stable has {base_words(plan, world.base)}"
+    )
 
 
 def base_words(plan: "Plan", base: "FrozenNumbers") -> str:

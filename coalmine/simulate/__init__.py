@@ -4,7 +4,7 @@ from .play import Run, Seen, looks, play
 from .runs import MOST_LOOKS, Cost, bounded, cost, run_all
 from .scenarios import NAMES, USUAL, Scenario, chosen
 from .summary import Share, Spread, Summary, summary
-from .world import Harm, World, base_of, rows_per_call
+from .world import Harm, World, base_like, base_of, rows_per_call
 
 __all__ = [
     "MOST_LOOKS",
@@ -19,6 +19,7 @@ __all__ = [
     "Spread",
     "Summary",
     "World",
+    "base_like",
     "base_of",
     "bounded",
     "chosen",

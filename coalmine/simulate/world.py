@@ -5,7 +5,7 @@ and judge speak of the same numbers.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ __all__ = [
     "SLOW",
     "Harm",
     "World",
+    "base_like",
     "base_of",
     "rows_per_call",
 ]
@@ -148,6 +149,20 @@ def base_of(
         slow_rates={check.name: slow for check in slow_checks},
         losses={check.name: loss_of(check, given.get(check.name)) for check in checks if not check.metric.is_served},
         segments={check.name: tuple(SEGMENTS) for check in checks if check.segment_by is not None},
+    )
+
+
+def base_like(plan: Plan, known: FrozenNumbers | None) -> FrozenNumbers:
+    """Return base rates for the checks of a plan, those of an earlier attempt where it had them."""
+    usual = base_of(plan)
+    if known is None:
+        return usual
+    return replace(
+        usual,
+        error_rate=known.error_rate,
+        call_error_rate=known.call_error_rate,
+        slow_rates={name: known.slow_rates.get(name, rate) for name, rate in usual.slow_rates.items()},
+        losses={name: known.losses.get(name, loss) for name, loss in usual.losses.items()},
     )
 
 
