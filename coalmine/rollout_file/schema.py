@@ -65,7 +65,7 @@ class ModelPart(Part):
     """Where a model package is and, if given, what its content must be."""
 
     uri: Uri = entry("address of the package; `${NAME}` is taken from the environment")
-    digest: Digest | None = entry("what the content must be, as `coalmine model inspect` prints it", None)
+    digest: Digest | None = entry("what the content must be, so that nothing else is ever served", None)
 
     def value(self) -> ModelRef:
         """Return it for the plan."""

@@ -199,7 +199,7 @@ CAP = {"type": "number", "exclusiveMinimum": 0, "examples": [500]}
 METRIC = {
     "anyOf": [
         {"enum": [item.value for item in Metric if item is not Metric.OWN]},
-        {"type": "string", "pattern": f"^(?:{OWN.pattern})$"},
+        {"type": "string", "pattern": f"^(?:{OWN.pattern})$", "examples": ["metrics/cost.py:Cost"]},
     ]
 }
 
@@ -210,7 +210,7 @@ Cap = Annotated[float, BeforeValidator(plain_number), WithJsonSchema(CAP)]
 MetricWord = Annotated[Measured, BeforeValidator(metric), WithJsonSchema(METRIC)]
 Name = Annotated[str, named(NAME, "a name (a-z, 0-9 and -, at most 40)"), shaped(NAME, "flights")]
 Milliseconds = Annotated[
-    int, BeforeValidator(duration_ms), AfterValidator(within_a_year), shaped(units.DURATION, "10m", "1h30m")
+    int, BeforeValidator(duration_ms), AfterValidator(within_a_year), shaped(units.DURATION, "10m")
 ]
 Longer = Annotated[Milliseconds, AfterValidator(above_zero)]
 OfOneCall = Annotated[Longer, AfterValidator(within_an_hour), shaped(units.DURATION, "250ms")]
@@ -219,7 +219,7 @@ OnOff = Annotated[bool, word_of({"on": True, "off": False})]
 TopicName = Annotated[
     str, named(TOPIC, "a topic name (letters, digits, . and -)"), AfterValidator(topic_name), shaped(TOPIC, "a.b")
 ]
-Digest = Annotated[str, named(DIGEST, "a digest; write sha256: and 64 hex digits"), shaped(DIGEST)]
+Digest = Annotated[str, named(DIGEST, "a digest; write sha256: and 64 hex digits"), shaped(DIGEST, "sha256:9f86...")]
 Uri = Annotated[Text, AfterValidator(with_environment)]
 KeyField = Annotated[Text, AfterValidator(key_field)]
 FieldName = Annotated[str, named(MEMBER, "the name of a field (letters, digits, _ and -)"), shaped(MEMBER, "value")]
