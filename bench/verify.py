@@ -69,6 +69,13 @@ def simpson() -> bool:
     return study([]) == 0
 
 
+def policy_runs() -> bool:
+    """Play whole rollouts; needs no Kafka."""
+    from .policy_runs import main as study
+
+    return study([]) == 0
+
+
 PROOFS: dict[str, Proof] = {
     "throughput": on_kafka("throughput", lambda kafka: throughput(kafka, 5, 1_000_000, 15_000)),
     "latency": on_kafka("latency", lambda kafka: latency(kafka, 3, 20.0)),
@@ -81,6 +88,7 @@ PROOFS: dict[str, Proof] = {
     "poison": on_kafka("poison", poisoned),
     "null-live": on_kafka("null-live", null_live),
     "null-rates": null_rates,
+    "policy-runs": policy_runs,
     "decisions": decisions,
     "many-checks": many_checks,
     "simpson": simpson,
@@ -91,7 +99,7 @@ PROOFS: dict[str, Proof] = {
 GROUPS = {
     "bench": ("throughput", "latency"),
     "faults": ("commands", "kill-scorer", "stop-scorer", "rebalance", "kill-analyzer", "broker-away", "poison"),
-    "null": ("null-live", "null-rates"),
+    "null": ("null-live", "null-rates", "policy-runs"),
     "statistics": ("null-rates", "decisions", "many-checks", "simpson"),
 }
 """Names for several proofs."""

@@ -12,7 +12,7 @@ from .output import columns, document, note, say
 from .worlds import Accuracy, Base, Errors, Form, FormOption, Keys, LabelDelay, Rate, Slow, world_of, world_words
 
 if TYPE_CHECKING:
-    from coalmine.policies import Plan
+    from coalmine.policies import Check, FrozenNumbers, Plan
     from coalmine.policies.estimate import Estimate
     from coalmine.policies.planning import Course
 
@@ -45,9 +45,25 @@ def estimate(
         say(document({"rollout": plan.name, "rows_per_second": world.rows_per_second,
                       "rows_per_call": world.rows_per_call, "keys": world.keys, **as_record(found)}))  # fmt: skip
         return
-    say("\n".join([world_words(plan, world), "", *steps(plan, found), "", *bad(found), "", conclusion(plan, found)]))
+    say(
+        "\n".join(
+            [
+                world_words(plan, world),
+                "",
+                *steps(plan, found),
+                "",
+                *finds(plan, world.base, found),
+                "",
+                *bad(found),
+                "",
+                conclusion(plan, found),
+            ]
+        )
+    )
     for warning in found.warnings:
         note(f"warning: {warning}")
+    if plan.windows:
+        note("the hours outside of the windows are not counted")
 
 
 def as_record(found: "Estimate") -> dict[str, Any]:
@@ -68,38 +84,44 @@ def course_record(course: "Course") -> dict[str, Any]:
 
 
 def steps(plan: "Plan", found: "Estimate") -> Iterator[str]:
-    """Yield the table of the steps: time, rows, and what would be found by their end."""
+    """Yield the table of the steps: how long, how many rows of the canary, and what opens the gate last."""
     from .words import ago, weight
 
-    rows = [
-        ["STEP", "WEIGHT", "TIME", "OR UP TO", "CANARY ROWS", "WAITS FOR", *(f"FINDS IN {n}" for n in found.detects)]
-    ]
+    rows = [["STEP", "WEIGHT", "TIME", "OR UP TO", "CANARY ROWS", "WAITS FOR"]]
     for index, stage in enumerate(plan.stages, start=1):
         name = str(index) if index <= len(plan.steps) else "bake"
         walked = {stay.step: stay for stay in found.middle.stays}.get(index)
         longest = {stay.step: stay for stay in found.slow.stays}.get(index)
         if walked is None:
-            rows.append([name, weight(stage.weight), *["not reached"], *["-"] * (3 + len(found.detects))])
+            rows.append([name, weight(stage.weight), "not reached", "-", "-", "-"])
             continue
         up_to = ago(longest.seconds) if longest is not None else "not reached"
-        finds = [difference(plan, check, sizes[index - 1]) for check, sizes in found.detects.items()]
         waits = walked.waited_for + (", then a person" if stage.approval else "")
-        rows.append(
-            [name, weight(stage.weight), ago(walked.seconds), up_to, f"{walked.canary_rows:,.0f}", waits, *finds]
-        )
-    return iter([columns(rows)])
+        rows.append([name, weight(stage.weight), ago(walked.seconds), up_to, f"{walked.canary_rows:,.0f}", waits])
+    yield columns(rows)
 
 
-def difference(plan: "Plan", name: str, shift: float) -> str:
+def finds(plan: "Plan", base: "FrozenNumbers", found: "Estimate") -> Iterator[str]:
+    """Yield the table of the smallest harm that would be found by the end of each step."""
+    stays = found.middle.stays
+    names = [f"STEP {stay.step}" if stay.step <= len(plan.steps) else "BAKE" for stay in stays]
+    checks = {check.name: check for check in plan.analysis.checks}
+    rows = [["FINDS BY THE END OF", *names]]
+    rows += [[name, *(difference(checks[name], base, size) for size in sizes)] for name, sizes in found.detects.items()]
+    yield columns(rows)
+
+
+def difference(check: "Check", base: "FrozenNumbers", shift: float) -> str:
     """Return an added mean loss in the words of its check."""
+    from coalmine.policies.metrics import bounds_of
     from coalmine.policies.wording import amount, percent, points
 
     if not math.isfinite(shift):
         return "nothing"
-    [check] = [check for check in plan.analysis.checks if check.name == name]
     if check.metric.is_event:
         return f"+{points(shift)}"
-    return f"+{percent(shift)} of its range" if check.relative else f"+{amount(shift * check.scale)}"
+    worse = shift * check.margin / bounds_of(check, base).margin
+    return f"+{percent(worse)} of the mean" if check.relative else f"+{amount(worse)}"
 
 
 def bad(found: "Estimate") -> Iterator[str]:
@@ -112,7 +134,7 @@ def bad(found: "Estimate") -> Iterator[str]:
         after = ago(ended.seconds) if math.isfinite(ended.seconds) else "-"
         step = str(ended.stays[-1].step) if ended.stays else "-"
         rows.append([item.about, ended.end.value.replace("_", " "), after, f"about {ended.canary_rows:,.0f}", step])
-    return iter([columns(rows)])
+    yield columns(rows)
 
 
 def conclusion(plan: "Plan", found: "Estimate") -> str:

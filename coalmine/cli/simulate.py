@@ -61,9 +61,10 @@ def simulate(
         note(f"looks every {ago(looked.analysis.every_ms / 1_000)}, not {ago(plan.analysis.every_ms / 1_000)}: "
              "a run must end within 10,000 looks")  # fmt: skip
     cores = processes or len(os.sched_getaffinity(0))
-    longest = cost(looked, scenarios[0]).seconds(runs * len(scenarios), cores)
-    if longest > QUICK_SECONDS:
-        note(f"{plural(runs * len(scenarios), 'run')}, at most {ago(longest)} on {plural(cores, 'core')}")
+    price, total = cost(looked, scenarios[0]), runs * len(scenarios)
+    if price.most_seconds(total, cores) > QUICK_SECONDS:
+        note(f"{plural(total, 'run')} on {plural(cores, 'core')}: about {ago(price.usual_seconds(total, cores))}, "
+             f"at most {ago(price.most_seconds(total, cores))}")  # fmt: skip
     with progress(scenarios, runs) as told:
         found = run_all(looked, scenarios, runs, seed=seed, processes=cores, told=told)
     summaries = {name: summary(done) for name, done in found.items()}

@@ -10,6 +10,7 @@ from signal import SIG_IGN, SIGINT, signal
 from zlib import crc32
 
 from coalmine.policies import Plan
+from coalmine.policies.planning import course
 
 from .play import Run, looks, play
 from .scenarios import Scenario
@@ -31,12 +32,17 @@ Told = Callable[[Scenario, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What runs cost: seconds of one core a look, and the looks of a run that lasts until the deadline."""
+    """What runs cost: seconds of one core a look, looks of a usual run and of one that lasts until the deadline."""
 
     seconds_a_look: float
-    most_looks: int
+    usual_looks: float
+    most_looks: float
 
-    def seconds(self, runs: int, processes: int) -> float:
+    def usual_seconds(self, runs: int, processes: int) -> float:
+        """Return how long so many runs of identical models take."""
+        return runs * self.usual_looks * self.seconds_a_look / processes
+
+    def most_seconds(self, runs: int, processes: int) -> float:
         """Return how long so many runs take if each lasts until the deadline."""
         return runs * self.most_looks * self.seconds_a_look / processes
 
@@ -53,7 +59,10 @@ def cost(plan: Plan, scenario: Scenario) -> Cost:
     began = time.perf_counter()
     taken = sum(seen.judgement is not None for seen in islice(looks(plan, scenario.world, 0), TRIED_LOOKS))
     spent = time.perf_counter() - began
-    return Cost(spent / max(taken, 1), plan.analysis.deadline_ms // plan.analysis.every_ms + 1)
+    every, world = plan.analysis.every_ms / 1_000, scenario.world
+    most = plan.analysis.deadline_ms / 1_000 / every + 1
+    usual = course(plan, world.base, world.supply).seconds / every
+    return Cost(spent / max(taken, 1), min(usual, most), most)
 
 
 def run_all(

@@ -46,6 +46,7 @@ HASH_UNITS = 1_000_000
 SHARES = np.array(list(SEGMENTS.values())) / sum(SEGMENTS.values())
 
 Rows = NDArray[np.bool_]
+Source = tuple[Metric, str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,11 @@ def no_column(name: str) -> Sequence[str | None]:
     raise AssertionError(f"simulated traffic has no field {name}")
 
 
+def source_of(check: Check) -> Source:
+    """Return what a check takes its losses from: checks with one source see the same losses."""
+    return check.metric, check.field, check.own
+
+
 class Drawn:
     """The rows of one look, drawn; knows which of them are the canary's and what went wrong with them."""
 
@@ -148,7 +154,15 @@ class Drawn:
         self.bucket = traffic.bucket[key]
         self.segment = rng.choice(len(SEGMENTS), len(key), p=SHARES) if traffic.by_segment else None
         self.call = np.arange(len(key)) // world.rows_per_call
-        self.fails = self.events(world.base.error_rate) | (rng.random(len(key)) < self.harmed * world.harm.errors)
+        self.inside = self.harmed_rows()
+        self.fails = self.events(world.base.error_rate) | (rng.random(len(key)) < self.inside * world.harm.errors)
+
+    def harmed_rows(self) -> Rows:
+        """Return the rows on which the canary is worse: all of its own, or those of one segment."""
+        segment = self.traffic.world.harm.segment
+        if segment is None or self.segment is None:
+            return self.harmed
+        return np.asarray(self.harmed & (self.segment == list(SEGMENTS).index(segment)))
 
     def events(self, rate: float) -> Rows:
         """Tell on which rows either model fails by itself; the sticky share of them on keys where it always does."""
@@ -199,10 +213,10 @@ class Drawn:
 
     def labelled(self) -> dict[str, Sums]:
         """Return the losses that labels, fields and segments tell."""
-        drawn: dict[tuple[Metric, str | None, str | None], NDArray[np.float64]] = {}
+        drawn: dict[Source, NDArray[np.float64]] = {}
         found: dict[str, dict[str, Losses]] = {Variant.CANARY.value: {}, Variant.STABLE.value: {}}
         for check in self.traffic.labels:
-            source = (check.metric, check.field, check.own)
+            source = source_of(check)
             if source not in drawn:
                 drawn[source] = self.losses(check)
             for name, rows in self.parts(check):
@@ -229,13 +243,12 @@ class Drawn:
         return draw(base, extra)
 
     def extra(self, check: Check) -> NDArray[np.float64]:
-        """Return what the canary adds to the mean loss of each row."""
+        """Return what the canary adds to the mean loss of each row; equal metrics have equal losses."""
         harm = self.traffic.world.harm
-        added = np.full(len(self.key), harm.losses.get(check.name, 0.0))
-        if harm.segment is not None and self.segment is not None:
-            inside = self.segment == list(SEGMENTS).index(harm.segment)
-            added[~inside] = harm.elsewhere if check.name in harm.losses else 0.0
-        return np.asarray(added * self.harmed, dtype=np.float64)
+        same = [other.name for other in self.traffic.labels if source_of(other) == source_of(check)]
+        added = max((harm.losses.get(name, 0.0) for name in same), key=abs)
+        elsewhere = harm.elsewhere if added else 0.0
+        return np.where(self.inside, added, np.where(self.harmed, elsewhere, 0.0))
 
     def wrong(self, base: LossHistory, extra: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return losses of 0 or 1; one that is taken away is taken from rows that had it."""

@@ -62,8 +62,8 @@ def rows_per_call(rows_per_second: float) -> int:
 class Harm:
     """What the canary does worse, added to the rates of everybody; all in shares 0..1 of the range of a loss.
 
-    `losses` maps names of checks to what is added to their mean loss, in `segment` only if one is named; outside of it
-    `elsewhere` is added. Begins `since_ms` after step 1.
+    `losses` maps names of checks to what is added to their mean loss. If a `segment` is named, errors and losses are
+    added inside of it only, and `elsewhere` to the losses outside. Begins `since_ms` after step 1.
     """
 
     errors: float = 0.0

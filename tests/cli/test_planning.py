@@ -28,9 +28,13 @@ analysis:
 SHOWN = """\
 assumed: 100/s in calls of 2, 10,000 keys; stable has 0.1 % in errors, 10 % in wrong
 
-STEP  WEIGHT  TIME  OR UP TO  CANARY ROWS  WAITS FOR            FINDS IN errors  FINDS IN wrong
-1     10 %    5m    5m        3,000        hold                 +0.305 pp        +3.17 pp
-2     50 %    5m    5m        15,000       hold, then a person  +0.144 pp        +2.06 pp
+STEP  WEIGHT  TIME  OR UP TO  CANARY ROWS  WAITS FOR
+1     10 %    5m    5m        3,000        hold
+2     50 %    5m    5m        15,000       hold, then a person
+
+FINDS BY THE END OF  STEP 1     STEP 2
+errors               +0.305 pp  +0.144 pp
+wrong                +3.17 pp   +2.06 pp
 
 IF THE CANARY IS BAD   END          AFTER  CANARY ROWS  IN STEP
 errors 0.1 % to 5.1 %  rolled back  1m     about 300    1

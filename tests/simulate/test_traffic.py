@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from coalmine.policies import At, By, Losses, Phase, Plan, Start, State, Step, Sums, advance, initial
+from coalmine.policies import At, By, Check, Losses, Phase, Plan, Start, State, Step, Sums, advance, initial
 from coalmine.simulate import Harm, World, chosen
 from coalmine.simulate.traffic import Traffic
 from coalmine.simulate.world import SEGMENTS
@@ -86,6 +86,16 @@ def test_the_subgroup_is_15_points_worse_and_the_total_better() -> None:
 def difference(found: Mapping[str, Sums], name: str) -> float:
     """Return canary minus stable in one mean loss."""
     return found["canary"].losses[name].mean - found["stable"].losses[name].mean
+
+
+@pytest.mark.parametrize("check", [BY_REGION, replace(ERRORS, name="region-errors", segment_by="region")])
+def test_worse_by_segment_is_worse_in_one_segment(check: Check) -> None:
+    of = plan(check, steps=HALF)
+    [scenario] = chosen([f"twice:{check.name}"], of, world(of, rate=200.0))
+    found = served(of, scenario.world)
+
+    assert difference(found, f"{check.name}/small") == pytest.approx(2 * check.margin, abs=0.03)
+    assert difference(found, f"{check.name}/largest") == pytest.approx(0.0, abs=0.01)
 
 
 def test_calls_of_a_clustered_world_fail_whole() -> None:
