@@ -50,11 +50,12 @@ Judge = Callable[[Memory, Cut, State], Judgement]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One look: the state it was taken under, the judgement (None while stable's numbers are gathered), the time."""
+    """One look: the state after it, the judgement, the time; before step 1 no judgement, but what is waited for."""
 
     state: State
     judgement: Judgement | None
     now_ms: int
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,7 @@ def play(plan: Plan, world: World, seed: int | tuple[int, ...], judge: Judge = l
         canary_rows=sum(variants.get(Variant.CANARY.value, Sums()).rows for variants in known.values()),
         step=step,
         looks=count,
-        reason=last.judgement.reason if last.judgement is not None else "stable's numbers are not there yet",
+        reason=last.judgement.reason if last.judgement is not None else last.waits_for,
     )
 
 
@@ -161,7 +162,7 @@ class Stage:
                 first = Advance(rollout=self.plan.name, step=1, frozen=frozen)
                 self.fold(addressed(first, self.state, command_id(self.state, "advance"), "", self.now_ms))
                 self.began_ms = self.now_ms
-            yield Seen(self.state, None, self.now_ms)
+            yield Seen(self.state, None, self.now_ms, frozen if isinstance(frozen, str) else "")
 
     def look(self, judge: Judge) -> Seen:
         """Serve until the next look, look, and do what it decided."""

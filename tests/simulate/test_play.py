@@ -45,7 +45,7 @@ def test_without_traffic_an_attempt_waits_for_the_numbers_of_stable() -> None:
     run = play(of, world(of, rate=0.0), 1)
 
     assert (run.ended, run.canary_rows, run.looks) == (End.INCONCLUSIVE, 0, 0)
-    assert "stable's numbers" in run.reason
+    assert "stable has 0 of 1,000 rows" in run.reason
 
 
 def test_traffic_that_ends_leads_nowhere_and_the_reason_says_so() -> None:
