@@ -57,9 +57,11 @@ def e_value(log_e: float) -> str:
 def span(ms: int) -> str:
     """Return a time in the largest unit that shows it well.
 
-    >>> span(90_000), span(4_000), span(7_200_000)
-    ('1.5 min', '4 s', '2 h')
+    >>> span(90_000), span(4_000), span(7_200_000), span(3_600_000_000)
+    ('1.5 min', '4 s', '2 h', '1,000 h')
     """
+    if ms >= 360_000_000:
+        return f"{ms / 3_600_000:,.0f} h"
     if ms >= 3_600_000:
         return f"{ms / 3_600_000:.3g} h"
     return f"{ms / 60_000:.3g} min" if ms >= 60_000 else f"{ms / 1_000:.3g} s"

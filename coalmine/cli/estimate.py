@@ -1,7 +1,6 @@
 """`coalmine estimate`: how long a plan takes, what it can find, and how it will most likely end."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,21 +44,8 @@ def estimate(
         say(document({"rollout": plan.name, "rows_per_second": world.rows_per_second,
                       "rows_per_call": world.rows_per_call, "keys": world.keys, **as_record(found)}))  # fmt: skip
         return
-    say(
-        "\n".join(
-            [
-                world_words(plan, world),
-                "",
-                *steps(plan, found),
-                "",
-                *finds(plan, world.base, found),
-                "",
-                *bad(found),
-                "",
-                conclusion(plan, found),
-            ]
-        )
-    )
+    tables = (steps(plan, found), finds(plan, world.base, found), bad(found)) if found.middle.stays else ()
+    say("\n\n".join([world_words(plan, world), *tables, conclusion(plan, found)]))
     for warning in found.warnings:
         note(f"warning: {warning}")
     if plan.windows:
@@ -83,11 +69,13 @@ def course_record(course: "Course") -> dict[str, Any]:
             "waited_seconds": course.waited_seconds, "stays": [asdict(stay) for stay in course.stays]}  # fmt: skip
 
 
-def steps(plan: "Plan", found: "Estimate") -> Iterator[str]:
-    """Yield the table of the steps: how long, how many rows of the canary, and what opens the gate last."""
+def steps(plan: "Plan", found: "Estimate") -> str:
+    """Return the table of the steps: how long, how many rows of the canary, and what opens the gate last."""
     from .words import ago, weight
 
-    rows = [["STEP", "WEIGHT", "TIME", "OR UP TO", "CANARY ROWS", "WAITS FOR"]]
+    waited = ago(found.middle.waited_seconds)
+    rows = [["STEP", "WEIGHT", "TIME", "OR UP TO", "CANARY ROWS", "WAITS FOR"],
+            ["-", weight(0.0), waited, waited, "0", "stable's numbers"]]  # fmt: skip
     for index, stage in enumerate(plan.stages, start=1):
         name = str(index) if index <= len(plan.steps) else "bake"
         walked = {stay.step: stay for stay in found.middle.stays}.get(index)
@@ -98,17 +86,17 @@ def steps(plan: "Plan", found: "Estimate") -> Iterator[str]:
         up_to = ago(longest.seconds) if longest is not None else "not reached"
         waits = walked.waited_for + (", then a person" if stage.approval else "")
         rows.append([name, weight(stage.weight), ago(walked.seconds), up_to, f"{walked.canary_rows:,.0f}", waits])
-    yield columns(rows)
+    return columns(rows)
 
 
-def finds(plan: "Plan", base: "FrozenNumbers", found: "Estimate") -> Iterator[str]:
-    """Yield the table of the smallest harm that would be found by the end of each step."""
+def finds(plan: "Plan", base: "FrozenNumbers", found: "Estimate") -> str:
+    """Return the table of the smallest harm that would be found by the end of each step."""
     stays = found.middle.stays
     names = [f"STEP {stay.step}" if stay.step <= len(plan.steps) else "BAKE" for stay in stays]
     checks = {check.name: check for check in plan.analysis.checks}
     rows = [["FINDS BY THE END OF", *names]]
     rows += [[name, *(difference(checks[name], base, size) for size in sizes)] for name, sizes in found.detects.items()]
-    yield columns(rows)
+    return columns(rows)
 
 
 def difference(check: "Check", base: "FrozenNumbers", shift: float) -> str:
@@ -124,8 +112,8 @@ def difference(check: "Check", base: "FrozenNumbers", shift: float) -> str:
     return f"+{percent(worse)} of the mean" if check.relative else f"+{amount(worse)}"
 
 
-def bad(found: "Estimate") -> Iterator[str]:
-    """Yield the table of bad canaries and what they cost."""
+def bad(found: "Estimate") -> str:
+    """Return the table of bad canaries and what they cost."""
     from .words import ago
 
     rows = [["IF THE CANARY IS BAD", "END", "AFTER", "CANARY ROWS", "IN STEP"]]
@@ -134,7 +122,7 @@ def bad(found: "Estimate") -> Iterator[str]:
         after = ago(ended.seconds) if math.isfinite(ended.seconds) else "-"
         step = str(ended.stays[-1].step) if ended.stays else "-"
         rows.append([item.about, ended.end.value.replace("_", " "), after, f"about {ended.canary_rows:,.0f}", step])
-    yield columns(rows)
+    return columns(rows)
 
 
 def conclusion(plan: "Plan", found: "Estimate") -> str:

@@ -154,6 +154,8 @@ def rate_words(rows: float) -> str:
     >>> rate_words(50.0), rate_words(0.01)
     ('50/s', '36/h')
     """
+    if not rows:
+        return "no traffic"
     for unit, seconds in (("s", 1.0), ("min", 60.0), ("h", 3_600.0)):
         if rows * seconds >= 1.0 or unit == "h":
             return f"{rows * seconds:.3g}/{unit}"

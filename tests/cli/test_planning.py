@@ -29,6 +29,7 @@ SHOWN = """\
 assumed: 100/s in calls of 2, 10,000 keys; stable has 0.1 % in errors, 10 % in wrong
 
 STEP  WEIGHT  TIME  OR UP TO  CANARY ROWS  WAITS FOR
+-     0 %     30s   30s       0            stable's numbers
 1     10 %    5m    5m        3,000        hold
 2     50 %    5m    5m        15,000       hold, then a person
 
