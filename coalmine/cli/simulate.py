@@ -1,5 +1,6 @@
 """`coalmine simulate`: a rollout file tried on made-up traffic, many times, before anybody is served by it."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,12 +56,12 @@ def simulate(
 
     plan, _ = load(file)
     world = world_of(plan, rate, errors, slow, accuracy, base, keys, label_delay)
-    scenarios = chosen(wanted(scenario or USUAL, NAMES), plan, world, skip=scenario == ["all"])
+    scenarios = chosen(wanted(scenario or USUAL, NAMES), plan, world, skip=scenario is None or "all" in scenario)
     looked = bounded(plan)
     if looked is not plan:
         note(f"looks every {ago(looked.analysis.every_ms / 1_000)}, not {ago(plan.analysis.every_ms / 1_000)}: "
              "a run must end within 10,000 looks")  # fmt: skip
-    cores = processes or len(os.sched_getaffinity(0))
+    cores = processes or os.cpu_count() or 1
     price, total = cost(looked, scenarios[0]), runs * len(scenarios)
     if price.most_seconds(total, cores) > QUICK_SECONDS:
         note(f"{plural(total, 'run')} on {plural(cores, 'core')}: about {ago(price.usual_seconds(total, cores))}, "
@@ -71,11 +72,8 @@ def simulate(
     if output is Form.JSON:
         say(document(as_record(looked, world, scenarios, summaries, runs, seed)))
     else:
-        say(
-            "\n".join(
-                [world_words(plan, world), "", *table(scenarios, summaries), "", *remarks(plan, scenarios, summaries)]
-            )
-        )
+        parts = (world_words(plan, world), table(scenarios, summaries), "\n".join(remarks(plan, scenarios, summaries)))
+        say("\n\n".join(parts))
 
 
 def wanted(given: Sequence[str], known: Mapping[str, object]) -> list[str]:
@@ -105,14 +103,14 @@ SPREADS = ("exposure", "rollback_seconds", "promotion_seconds")
 HEAD = ["SCENARIO", "PROMOTED", "ROLLED BACK", "NO ANSWER", "CANARY ROWS UNTIL ROLLBACK", "TIME TO PROMOTION"]
 
 
-def table(scenarios: "Sequence[Scenario]", summaries: "Mapping[str, Summary]") -> list[str]:
-    """Return the results as lines: shares with their 95 % interval, means with their standard error."""
+def table(scenarios: "Sequence[Scenario]", summaries: "Mapping[str, Summary]") -> str:
+    """Return the results as a table: shares with their 95 % interval, means with their standard error."""
     rows = [HEAD]
     for scenario in scenarios:
         found = summaries[scenario.name]
         shares = [share_words(share) for share in (found.promoted, found.rolled_back, found.inconclusive)]
         rows.append([scenario.name, *shares, rows_words(found.exposure), time_words(found.promotion_seconds)])
-    return [columns(rows)]
+    return columns(rows)
 
 
 def share_words(share: "Share") -> str:
@@ -123,9 +121,9 @@ def share_words(share: "Share") -> str:
 
 def rows_words(spread: "Spread") -> str:
     """Return numbers of rows; a dash of none."""
-    if spread.mean != spread.mean:
+    if math.isnan(spread.mean):
         return "-"
-    error = f" ±{spread.error:,.0f}" if spread.error == spread.error else ""
+    error = f" ±{spread.error:,.0f}" if math.isfinite(spread.error) else ""
     return f"{spread.mean:,.0f}{error}, p50 {spread.p50:,.0f}, p90 {spread.p90:,.0f}"
 
 
@@ -133,9 +131,9 @@ def time_words(spread: "Spread") -> str:
     """Return times; a dash of none."""
     from .words import ago
 
-    if spread.mean != spread.mean:
+    if math.isnan(spread.mean):
         return "-"
-    error = f" ±{ago(spread.error)}" if spread.error == spread.error else ""
+    error = f" ±{ago(spread.error)}" if math.isfinite(spread.error) else ""
     return f"{ago(spread.mean)}{error}, p90 {ago(spread.p90)}"
 
 
