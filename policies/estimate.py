@@ -109,6 +109,8 @@ def warnings(plan: Plan, base: FrozenNumbers, supply: Supply, slow: Course, ends
                    f"at {step.weight:g} %, the deadline is {span(deadline)}; ask for fewer")  # fmt: skip
     yield from few_keys(plan, base, supply)
     names = dict.fromkeys(lane.check.name for lane in lanes(plan, base, supply, {}))
+    if not names:
+        yield "analysis.checks: none is a guardrail, so no canary is ever rolled back by itself; give one that role"
     for check in (check for check in plan.analysis.checks if check.name in names):
         need, have = needed(check.name, plan, base, supply)
         if need > have:

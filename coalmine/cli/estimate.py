@@ -44,7 +44,8 @@ def estimate(
         say(document({"rollout": plan.name, "rows_per_second": world.rows_per_second,
                       "rows_per_call": world.rows_per_call, "keys": world.keys, **as_record(found)}))  # fmt: skip
         return
-    tables = (steps(plan, found), finds(plan, world.base, found), bad(found)) if found.middle.stays else ()
+    tables = [steps(plan, found)] if found.middle.stays else []
+    tables += [finds(plan, world.base, found), bad(found)] if found.middle.stays and found.bad else []
     say("\n\n".join([world_words(plan, world), *tables, conclusion(plan, found)]))
     for warning in found.warnings:
         note(f"warning: {warning}")
