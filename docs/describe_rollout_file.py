@@ -44,7 +44,7 @@ CHECKS = """\
 
 What a check compares, and in which unit. Evidence from *serving* is there by itself; *labels* are truth that comes
 later. This version does not join labels yet: such a file passes `lint`, `show`, `diff`, `estimate` and `simulate`,
-while `start` and `run` refuse it. The same holds for `segment_by`.
+while `start` and `run` refuse it.
 """
 
 MEANINGS = {

@@ -49,14 +49,12 @@ def too_short(plan: Plan) -> Iterator[Advice]:
 def not_yet(plan: Plan) -> Iterator[Advice]:
     """Tell of checks whose evidence this version does not gather: such a file can be read, but not run."""
     labelled = [check for check in plan.analysis.checks if not check.metric.is_served]
-    segmented = [check for check in plan.analysis.checks if check.metric.is_served and check.segment_by is not None]
-    for checks, what in ((labelled, "joins no labels yet"), (segmented, "does not count by segment yet")):
-        if checks:
-            names = ", ".join(check.name for check in checks)
-            message = (
-                f"this version {what}, which {names} {'needs' if len(checks) == 1 else 'need'}: start and run refuse "
-            )
-            yield Advice(at(checks[0]), message + "the file; remove what needs it, or keep it in a copy")
+    if labelled:
+        names = ", ".join(check.name for check in labelled)
+        message = (
+            f"this version joins no labels yet, which {names} {'needs' if len(labelled) == 1 else 'need'}: start and "
+        )
+        yield Advice(at(labelled[0]), message + "run refuse the file; remove what needs it, or keep it in a copy")
 
 
 def at(check: Check, *key: str) -> Path:

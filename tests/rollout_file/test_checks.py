@@ -146,11 +146,10 @@ def test_a_plan_whose_checks_need_labels_is_valid_and_cannot_run() -> None:
     )
 
 
-def test_a_plan_that_compares_segments_cannot_run_yet() -> None:
+def test_a_plan_that_compares_errors_by_segment_can_run() -> None:
     plan = plan_of("analysis: {checks: {c: {metric: error_rate, segment_by: origin}}}")
 
-    with pytest.raises(ConfigError, match="does not count by segment yet, which c needs"):
-        require_runnable(plan, "f.yaml")
+    require_runnable(plan, "f.yaml")
 
 
 def test_a_plan_on_errors_and_slow_calls_can_run() -> None:
