@@ -19,6 +19,9 @@ MINUTE_MS = 60_000
 MOST_WINDOWS = 20
 """Windows of a plan; they are asked at every look."""
 
+LONGEST_ZONE = 64
+"""Characters in the name of a time zone; the longest of the data base has 32."""
+
 DAYS_AHEAD = 15
 """Days in which a window opens again: a week, and one more where the clocks jump over it."""
 
@@ -55,6 +58,8 @@ class Window:
             raise ValueError("a window has at least one day")
         if not 0 <= self.opens_minute < self.closes_minute <= MINUTES_OF_A_DAY:
             raise ValueError("a window opens before it closes, on the same day")
+        if not 0 < len(self.zone) <= LONGEST_ZONE:
+            raise ValueError(f"the name of a time zone has at most {LONGEST_ZONE} characters")
 
 
 def is_zone(name: str) -> bool:

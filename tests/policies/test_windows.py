@@ -124,7 +124,7 @@ def test_the_next_opening_is_the_first_minute_that_is_open(
     assert searched == (now if is_open(some, now) else next_opening(some, now))
 
 
-@pytest.mark.parametrize("name", ["Europe/Nowhere", "", "../etc/passwd", "/etc/passwd", "Europe", "a\0b"])
+@pytest.mark.parametrize("name", ["Europe/Nowhere", "../etc/passwd", "/etc/passwd", "Europe", "a\0b"])
 def test_a_zone_that_is_not_known_here_is_never_open_and_says_so(name: str) -> None:
     unknown = window("00:00", "24:00", name)
 
@@ -142,3 +142,10 @@ def test_a_known_zone_opens_although_another_one_is_not_known() -> None:
 def test_a_window_that_cannot_be_is_refused(opens: int, closes: int) -> None:
     with pytest.raises(ValueError, match="opens before it closes"):
         Window(days=(Day.MON,), opens_minute=opens, closes_minute=closes, zone="UTC")
+
+
+def test_a_window_without_days_or_with_a_zone_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one day"):
+        Window(days=(), opens_minute=0, closes_minute=1, zone="UTC")
+    with pytest.raises(ValueError, match="time zone"):
+        window("00:00", "24:00", "")

@@ -7,10 +7,24 @@ import msgspec
 import pytest
 
 from coalmine.errors import DecodeError
-from coalmine.policies import Check, FrozenNumbers, Metric, Start, Sums, frozen_numbers
-from coalmine.streams.codec import decode_command, encode
+from coalmine.policies import (
+    Bake,
+    Check,
+    Day,
+    FrozenNumbers,
+    Metric,
+    ModelRef,
+    OnSuccess,
+    Start,
+    Sums,
+    Window,
+    frozen_numbers,
+)
+from coalmine.streams.codec import decode_command, encode, encode_command
 from tests.policies.rollouts import PLAN
 
+OFFICE = Window(days=(Day.MON, Day.FRI), opens_minute=540, closes_minute=1_020, zone="Europe/Berlin")
+WINDOW = {"days": ["mon"], "opens_minute": 0, "closes_minute": 60, "zone": "UTC"}
 CHECK = {"name": "errors", "metric": "error_rate", "margin": 0.01}
 
 
@@ -31,6 +45,15 @@ def test_the_plan_without_an_exchange_is_accepted() -> None:
 
     assert isinstance(command, Start)
     assert command.file is not None
+
+
+def test_a_plan_with_every_part_comes_back_from_the_wire_as_it_was() -> None:
+    ends = replace(PLAN, bake=Bake(holdback=0.5), on_success=OnSuccess.APPROVAL, windows=(OFFICE,))
+
+    command = decode_command(encode_command(Start(rollout="flights", canary=ModelRef(uri="b"), file=ends)))
+
+    assert isinstance(command, Start)
+    assert command.file == ends
 
 
 SENSELESS: list[tuple[tuple[str | int, ...], Any]] = [
@@ -63,6 +86,19 @@ SENSELESS: list[tuple[tuple[str | int, ...], Any]] = [
     (("steps", 0, "samples"), 0),
     (("steps", 0, "samples"), 10**10),
     (("steps",), []),
+    (("bake",), {"hold_ms": -1}),
+    (("bake",), {"hold_ms": 10**20}),
+    (("bake",), {"holdback": 0}),
+    (("bake",), {"holdback": 100}),
+    (("bake",), {"holdback": 50}),
+    (("bake",), {"holdback": 1e300}),
+    (("on_success",), "demote"),
+    (("windows",), [WINDOW] * 21),
+    (("windows",), [{**WINDOW, "days": []}]),
+    (("windows",), [{**WINDOW, "days": ["someday"]}]),
+    (("windows",), [{**WINDOW, "opens_minute": -1}]),
+    (("windows",), [{**WINDOW, "closes_minute": 10**9}]),
+    (("windows",), [{**WINDOW, "zone": "x" * 1_000}]),
 ]
 
 
