@@ -1,12 +1,14 @@
-"""Whole rollouts, many times: `python -m bench.policy_runs [--runs N] [--minutes N]`.
+"""Whole rollouts, many times: `python -m bench.policy_runs [--runs N] [--minutes N --resume]`.
 
 Every run is an attempt played by `coalmine.simulate` from its start to its end: routing, sums, judge and state machine
-are those of production. What is done is kept in `build/policy-runs`, so a study that was stopped goes on where it was.
+are those of production. What is done is kept in `build/policy-runs`, so that `--resume` goes on where a study was stopped;
+it trusts that nothing was changed in between.
 """
 
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -203,10 +205,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="go no further then; what is done is kept")
+    parser.add_argument("--resume", action="store_true", help="count what earlier calls have kept")
     options = parser.parse_args(argv)
+    if not options.resume:
+        shutil.rmtree(KEPT, ignore_errors=True)
     ends = time.monotonic() + 60 * options.minutes
     report = Report("policy-runs", ABOUT)
     report.command = "python -m bench.policy_runs"
+    if options.resume:
+        report.line("played in several pieces; the date is that of the last one")
     with ProcessPoolExecutor(options.processes) as pool:
         for case in CASES:
             found = runs_of(case, max(round(options.runs * case.share), 1), options.seed, pool, ends)
