@@ -1,8 +1,8 @@
 """Whole rollouts, many times: `python -m bench.policy_runs [--runs N] [--minutes N --resume]`.
 
 Every run is an attempt played by `coalmine.simulate` from its start to its end: routing, sums, judge and state machine
-are those of production. What is done is kept in `build/policy-runs`, so that `--resume` goes on where a study was stopped;
-it trusts that nothing was changed in between.
+are those of production. What is done is kept in `build/policy-runs`, so that `--resume` goes on where a study was
+stopped; it trusts that nothing was changed in between.
 """
 
 import argparse
