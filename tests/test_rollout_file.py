@@ -268,7 +268,8 @@ def test_a_bad_value_is_refused_with_its_place_and_what_to_write(line: str, mess
 
 
 BAD_FILES = [
-    ("", "f.yaml:1:1: nothing is written here; write a value"),
+    ("", "f.yaml:1:1: the file is empty; begin with apiVersion: coalmine.dev/v1, kind: Rollout, name: my-rollout, "
+     "stable: {uri: my-model/1}"),
     ("just words", "f.yaml:1:1: just words is not a mapping; write {KEY: VALUE}"),
     ("a: [1, 2\nb: 3\n", "f.yaml:2:2: not valid YAML: expected ',' or ']', but got ':'"),
     ("a: 1\n---\nb: 2\n", "f.yaml:2:1: not valid YAML: but found another document"),

@@ -28,6 +28,9 @@ EXAMPLES = {
 }
 """What to write for each key that must be there."""
 
+BEGIN = "begin with apiVersion: coalmine.dev/v1, kind: Rollout, name: my-rollout, stable: {uri: my-model/1}"
+"""What to write into an empty file."""
+
 WRONG_TYPES = {
     "string_type": "is not text; put it in quotes",
     "int_type": "is not a whole number",
@@ -77,7 +80,7 @@ def sentence(detail: Any) -> str:
     if kind == "value_error":
         return str(detail["ctx"]["error"])
     if found is None:
-        return "nothing is written here; write a value"
+        return "nothing is written here; write a value" if detail["loc"] else f"the file is empty; {BEGIN}"
     if kind in ("string_too_short", "too_short"):
         return WRONG_TYPES[kind]
     if kind in WRONG_TYPES:
