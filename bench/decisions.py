@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, world in NULLS.items():
             false_rate(report, f"{name}: false rollback", [o.rolled_back for o in runs(world, options.runs, False)])
         for name, world in MARGINS.items():
-            found = runs(at_margin(world), options.runs, False)
+            found = runs(at_margin(world), options.runs // 2, False)
             false_rate(report, f"{name}: false promotion", [o.passed for o in found])
         for (name, multiple), (world, bar) in DETECTION.items():
             detected(report, name, multiple, world, bar, partial(runs, count=options.runs // 2, until_rollback=True))

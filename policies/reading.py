@@ -12,7 +12,7 @@ from .metrics import Bounds, Measure, Unit, shown
 from .plan import By, Check, Plan
 from .stats.keys import bucket_difference, effective_keys
 from .stats.losses import Losses
-from .stats.score import Difference, log_e_below, pooled, tuning
+from .stats.score import Difference, log_e_above, log_e_below, pooled, tuning
 
 __all__ = ["Reading", "effective_keys_of", "read"]
 
@@ -140,9 +140,7 @@ def by_keys(
     if log_e_keys is not None and not bounds.tolerance:
         rollback = log_e_keys
     elif confirmed:
-        mirrored = Difference(-buckets.estimate, buckets.information)
-        worse = log_e_below(mirrored, -bounds.tolerance, tuning(bounds.margin, alpha))
-        rollback = min(rows.log_e_rollback, worse)
+        rollback = min(rows.log_e_rollback, log_e_above(buckets, bounds.tolerance, bounds.margin, alpha))
     else:
         rollback = min(rows.log_e_rollback, log_e_keys or 0.0)
     return replace(

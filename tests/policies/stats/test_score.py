@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from coalmine.policies.stats.score import Difference, log_e_below, pooled, tuning
+from coalmine.policies.stats.score import MULTIPLES, Difference, log_e_above, log_e_below, pooled, tuning
 
 
 def by_integration(score: float, information: float, rho: float) -> float:
@@ -63,3 +63,25 @@ def test_epochs_are_weighted_by_their_information() -> None:
     both = pooled([Difference(0.0, 100.0), Difference(0.04, 300.0), Difference(math.nan, 0.0)])
 
     assert both == Difference(0.03, 400.0)
+
+
+def test_a_difference_above_is_found_like_its_mirror_image_below_by_either_tuning() -> None:
+    difference = Difference(0.03, 4e4)
+    mirrored = Difference(-0.03, 4e4)
+
+    values = [log_e_below(mirrored, -0.01, tuning(multiple * 0.01, 0.05)) for multiple in MULTIPLES]
+
+    assert log_e_above(difference, 0.01, 0.01, 0.05) == pytest.approx(
+        math.log(sum(map(math.exp, values)) / 2), abs=1e-12
+    )
+    assert log_e_above(Difference(math.nan, 0.0), 0.01, 0.01, 0.05) == 0.0
+
+
+def test_a_large_difference_is_found_with_less_information_than_by_the_margin_alone() -> None:
+    difference = Difference(0.1, 1_300.0)
+
+    assert (
+        log_e_above(difference, 0.0, 0.02, 0.05)
+        > math.log(20)
+        > log_e_below(Difference(-0.1, 1_300.0), 0.0, tuning(0.02, 0.05))
+    )
