@@ -49,7 +49,7 @@ def simulate(
     Scenarios: equal, half, worse, twice (worse by that part of the margin, each check in turn), crash, slow, clustered,
     drift, common, rising, hot-keys, subgroup, late. Router, sums, judge and state machine are those that serve.
     """
-    from coalmine.simulate import NAMES, USUAL, bounded, chosen, cost, run_all, summary
+    from coalmine.simulate import NAMES, USUAL, bounded, chosen, cost, require_playable, run_all, summary
 
     from ..rollout_file import load
     from .words import ago, plural
@@ -58,6 +58,7 @@ def simulate(
     world = world_of(plan, rate, errors, slow, accuracy, base, keys, label_delay)
     scenarios = chosen(wanted(scenario or USUAL, NAMES), plan, world, skip=scenario is None or "all" in scenario)
     looked = bounded(plan)
+    require_playable(looked, world.rows_per_second)
     if looked is not plan:
         note(f"looks every {ago(looked.analysis.every_ms / 1_000)}, not {ago(plan.analysis.every_ms / 1_000)}: "
              "a run must end within 10,000 looks")  # fmt: skip

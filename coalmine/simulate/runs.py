@@ -9,16 +9,20 @@ from itertools import islice
 from signal import SIG_IGN, SIGINT, signal
 from zlib import crc32
 
+from coalmine.errors import CommandError
 from coalmine.policies import Plan
 from coalmine.policies.planning import course
 
 from .play import Run, looks, play
 from .scenarios import Scenario
 
-__all__ = ["MOST_LOOKS", "Cost", "bounded", "cost", "run_all"]
+__all__ = ["MOST_LOOKS", "Cost", "bounded", "cost", "require_playable", "run_all"]
 
 MOST_LOOKS = 10_000
 """Looks of a run: a plan that has room for more is looked at less often, or a run would take minutes."""
+
+MOST_ROWS = 1_000_000
+"""Rows of a look: more do not fit the memory of a process beside the others."""
 
 TRIED_LOOKS = 60
 """Looks that are taken to say what a run costs."""
@@ -52,6 +56,14 @@ def bounded(plan: Plan) -> Plan:
     analysis = plan.analysis
     every_ms = max(analysis.every_ms, -(-analysis.deadline_ms // MOST_LOOKS))
     return plan if every_ms == analysis.every_ms else replace(plan, analysis=replace(analysis, every_ms=every_ms))
+
+
+def require_playable(plan: Plan, rows_per_second: float) -> None:
+    """Raise CommandError where a look would have too many rows to be drawn one by one."""
+    rows = rows_per_second * plan.analysis.every_ms / 1_000
+    if rows > MOST_ROWS:
+        raise CommandError(f"a look would have {rows:,.0f} rows, more than {MOST_ROWS:,}; give a lower --rate, "
+                           "or a file with a shorter deadline")  # fmt: skip
 
 
 def cost(plan: Plan, scenario: Scenario) -> Cost:

@@ -50,6 +50,7 @@ a canary as good as stable: promoted after 10m30s, with 18,000 requests answered
 def _in_a_folder_with_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file.yaml").write_text(FILE)
+    Path("long.yaml").write_text(FILE.replace("deadline: 4h", "deadline: 90d"))
 
 
 def call(*arguments: str) -> Result:
@@ -112,6 +113,7 @@ def test_simulate_gives_the_same_json_for_the_same_seed_whatever_the_processes()
         (["estimate", "file.yaml", "--rate", "5/s", "--base", "wrong"], 2, "is not CHECK=VALUE"),
         (["estimate", "file.yaml", "--rate", "5/s", "--label-delay", "2"], 2, "2 is not a duration"),
         (["simulate", "file.yaml", "-s", "gone"], 1, "there is no scenario 'gone'"),
+        (["simulate", "long.yaml", "--rate", "5000/s"], 1, "a look would have 3,888,000 rows, more than 1,000,000"),
         (["simulate", "file.yaml", "-n", "0"], 2, "Invalid value for '--runs'"),
     ],
 )
