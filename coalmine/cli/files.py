@@ -65,7 +65,8 @@ def lint(
 def annotation(problem: Problem) -> str:
     """Return a problem in the form that GitHub shows beside the line."""
     text = f"{problem.path}: {problem.message}" if problem.path else problem.message
-    place = f"file={problem.file},line={problem.line},col={problem.column}"
+    file = problem.file.replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+    place = f"file={file},line={problem.line},col={problem.column}"
     return f"::{problem.severity} {place}::{text.replace('%', '%25')}"
 
 

@@ -205,6 +205,12 @@ def test_a_file_whose_checks_need_labels_passes_lint_with_a_warning_and_is_refus
     assert refusal in start.stderr
 
 
+def test_an_annotation_names_a_file_with_odd_signs() -> None:
+    Path("a,b.yaml").write_text(BAD)
+
+    assert call("lint", "-o", "github", "a,b.yaml").stdout.startswith("::error file=a%2Cb.yaml,line=2,col=7::kind:")
+
+
 def test_lint_reports_warnings_to_machines_without_failing() -> None:
     Path("short.yaml").write_text(GOOD + "analysis: {deadline: 30m}\n")
 
