@@ -8,6 +8,8 @@ from typing import Any, Literal
 import pytest
 from rich.console import Console
 
+from coalmine.cli.findings import explain
+from coalmine.cli.look import list_rows
 from coalmine.cli.view import rates, render
 from coalmine.policies import Bake, OnSuccess, Phase
 from coalmine.streams.messages import StepView
@@ -87,6 +89,19 @@ def test_a_bake_stands_at_the_end_of_the_track_by_its_name() -> None:
     assert "  ✔ 10 % ─ ▶ 25 % ─ ○ 50 % ─ ○ bake 95 % ─ ○ a person decides" in before
     assert "  ✔ 10 % ─ ✔ 25 % ─ ✔ 50 % ─ ▶ bake 95 % ─ ○ a person decides" in baking
     assert "  the bake, 90,000 of 100 samples, for 5m (hold 1d)" in baking
+
+
+def test_list_and_explanation_call_the_bake_by_its_name() -> None:
+    plan = replace(PLAN, bake=Bake(hold_ms=86_400_000, holdback=5))
+    step = StepView(index=4, of=3, since="2026-03-01T12:00:00Z", need=100, have=90_000)
+    baking = view(phase="baking", weight=95.0, step=step)
+
+    _, row = list_rows([baking], wide=False)
+    text = explain(baking, None, plan, NOW)
+
+    assert row[1:4] == ["◑ baking", "95 %", "bake"]
+    assert text.startswith("flights: ◑ baking at 95 %, the bake\n")
+    assert "the hold of the step: 23h55m of 1d left" in text
 
 
 def test_a_dead_analyzer_is_said_on_the_screen() -> None:
