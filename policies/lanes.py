@@ -183,6 +183,10 @@ def lanes(plan: Plan, base: FrozenNumbers, supply: Supply, shifts: Mapping[str, 
     found = []
     for check, weight in zip(acting, weights(acting), strict=True):
         taken = [m for m in measures(check, base) if m.segment != OTHER]
+        if not taken:
+            continue
+        if not taken:
+            continue  # the drift of predictions has a test of its own, which no closed formula foretells
         log_bar = math.log(len(taken) / (weight * plan.analysis.alpha))
         for index, measure in enumerate(taken):
             hit = index == 0 or measure.segment is not None

@@ -178,5 +178,5 @@ def base_words(plan: "Plan", base: "FrozenNumbers") -> str:
     """Return what stable loses in each check."""
     from coalmine.policies.metrics import measures, shown
 
-    checks = plan.analysis.checks
-    return ", ".join(f"{shown(check, measures(check, base)[0].history.mean)} in {check.name}" for check in checks)
+    found = [(check, measures(check, base)) for check in plan.analysis.checks]
+    return ", ".join(f"{shown(check, taken[0].history.mean)} in {check.name}" for check, taken in found if taken)
