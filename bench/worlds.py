@@ -44,6 +44,9 @@ HISTORY = 20_000
 DRAWN = 20_000
 """Draws from which a world without a formula knows its own mean and variance."""
 
+PLACES = 1 << 18
+"""Entries of the table that keys are drawn from; the rarest of 3,000 keys has some twenty."""
+
 CHECK = "loss"
 """The name of the one check."""
 
@@ -156,7 +159,8 @@ class Traffic:
         self.world, self.rng = world, rng
         if world.by is By.KEY:
             popularity = rng.pareto(1.5, world.keys) + 1.0
-            self.ladder = np.cumsum(popularity / popularity.sum())
+            places = (np.arange(PLACES) + 0.5) / PLACES
+            self.drawn = np.searchsorted(np.cumsum(popularity / popularity.sum()), places).clip(max=world.keys - 1)
             self.place = rng.random(world.keys)
             self.bucket = rng.integers(0, 64, world.keys)
             self.hashes = rng.integers(0, 2**63, world.keys, dtype=np.int64)
@@ -207,7 +211,7 @@ class Traffic:
     def keyed(self, share: float, extra: float) -> tuple[Sums, Sums]:
         """Return the sums of rows whose keys stay with their variant."""
         world, rng = self.world, self.rng
-        key = np.minimum(np.searchsorted(self.ladder, rng.random(world.rows)), world.keys - 1)
+        key = self.drawn[rng.integers(0, PLACES, world.rows)]
         mine = self.place[key] < share
         losses = (rng.random(world.rows) < self.rates[key]).astype(np.float64)
         losses[mine] = self.worsened(losses[mine], extra)
