@@ -65,6 +65,7 @@ class Orders:
     samples: int = 100
     margin: float = 0.05
     session_ms: int = 2_000
+    segment_by: str | None = None
 
     def json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -91,7 +92,9 @@ class Orders:
             analysis=Analysis(
                 every_ms=self.every_ms,
                 clock=Clock(self.clock),
-                checks=(Check(name="errors", metric=Metric.ERROR_RATE, margin=self.margin),),
+                checks=(
+                    Check(name="errors", metric=Metric.ERROR_RATE, margin=self.margin, segment_by=self.segment_by),
+                ),
             ),
         )
 
@@ -150,13 +153,15 @@ class Analyzer:
 class PlayedScorer:
     """Plays the scoring workers: follows control, says it is ready, routes ids, and writes outcomes at a rate.
 
-    `fault_rate` is the canary's, `redo` the chance that a tick repeats outcomes of before, as a scorer that was
-    killed does. Sources have offsets that rise by one; outcomes of a source keep their order on every partition.
+    `fault_rate` is the canary's, on rows of `bad_carrier` only if one is named; every 13th row is of carrier MQ. `redo`
+    is the chance that a tick repeats outcomes of before, as a scorer that was killed does. Sources have offsets that
+    rise by one; outcomes of a source keep their order on every partition.
     """
 
-    def __init__(self, orders: Orders, rate: float, *, fault_rate: float = 0.0, redo: float = 0.05,
-                 status: str = "ready", seed: int = 1) -> None:  # fmt: skip
+    def __init__(self, orders: Orders, rate: float, *, fault_rate: float = 0.0, bad_carrier: str | None = None,
+                 redo: float = 0.05, status: str = "ready", seed: int = 1) -> None:  # fmt: skip
         self.orders, self.rate, self.fault_rate, self.redo, self.status = orders, rate, fault_rate, redo, status
+        self.bad_carrier = bad_carrier
         self.random = random.Random(seed)
         self.producer = confluent_kafka.Producer({"bootstrap.servers": orders.bootstrap, "linger.ms": 5,
                                                   "enable.idempotence": True, "log_level": 3})  # fmt: skip
@@ -226,12 +231,13 @@ class PlayedScorer:
         records = []
         for n, identity in enumerate(ids):
             canary = bool(assigned.canary[n])
-            fault = canary and self.random.random() < self.fault_rate
+            carrier = "UA" if n % 13 else "MQ"
+            fault = canary and self.bad_carrier in (None, carrier) and self.random.random() < self.fault_rate
             outcome = Outcome(
                 id=identity, src=f"{self.orders.rollout}.requests/{source}@{self.offsets[source] + n}",
                 rollout=self.orders.rollout, variant="canary" if canary else "stable", model_version="1", mode="live",
                 ok=not fault, latency_ms=1.5, ts=int(time.time() * 1000), revision=state.revision,
-                u=int(assigned.u[n]), bucket=int(assigned.bucket[n]), prediction=0.5,
+                u=int(assigned.u[n]), bucket=int(assigned.bucket[n]), prediction=0.5, segment={"carrier": carrier},
             )  # fmt: skip
             if fault:
                 outcome.error_code, outcome.key_hash = "model_error", f"{n:016x}"

@@ -155,6 +155,22 @@ def test_two_analyzers_hand_over_without_a_gap_in_sums_or_office(orders: Orders,
     assert answered == {f"control@{offset}" for offset in range(state.control_offset + 1)}
 
 
+def test_a_segment_that_got_worse_takes_the_canary_back_and_is_named(orders: Orders, begin: Begin) -> None:
+    cut = Orders(orders.bootstrap, orders.namespace, orders.rollout, margin=0.3, segment_by="carrier")
+    make_topics(cut)
+    analyzer = Analyzer(cut)
+
+    with PlayedScorer(cut, RATE, fault_rate=0.5, bad_carrier="MQ"):
+        start(cut)
+        wait_for(lambda: phase_of(cut) == Phase.ROLLED_BACK.value, seconds=40)
+
+    assert analyzer.stop() == 0
+    state = folded(cut).state(cut.rollout)
+    assert state.frozen is not None
+    assert set(state.frozen.segments["errors"]) == {"UA", "MQ"}
+    assert "where carrier is MQ" in state.message
+
+
 TOO_SMALL = {"max.message.bytes": "64"}
 """A topic that refuses every record: its batch's header alone has 61 bytes."""
 
