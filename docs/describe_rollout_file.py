@@ -35,8 +35,8 @@ coalmine schema              the JSON Schema, for editors
 - YAML 1.2 without tags, at most 256 kB, 20 levels and 20 aliases. `${NAME}` in the address of a model is taken from the
   environment of the command that reads the file.
 - The plan of an attempt is fixed when it starts: whatever else changes in the file is a new attempt.
-- Known to the format and refused by this version: `shadow`, `notify`, `labels`, the preset `all-at-once`, metrics of
-  drift.
+- Known to the format and refused by this version: `shadow`, `notify`, `labels`, the preset `all-at-once`, the
+  metric `score_drift`.
 """
 
 CHECKS = """\
@@ -45,6 +45,12 @@ CHECKS = """\
 What a check compares, and in which unit. Evidence from *serving* is there by itself; *labels* are truth that comes
 later. This version does not join labels yet: such a file passes `lint`, `show`, `diff`, `estimate` and `simulate`,
 while `start` and `run` refuse it.
+
+`prediction_drift` compares the deciles of numeric predictions, or the classes of text ones, as stable had them before
+the first step. A new model should predict a little differently, so by default it is a `signal`: a distance shown to be
+beyond `tolerance` holds the ramp until it is so no more. As a `guardrail` it rolls back, and promotion needs the
+distance shown to be below `margin` (by default twice the tolerance, at least 0.1); with `by: key` it cannot be one,
+because rows of sticky keys say less than they seem to and the test is approximate there.
 """
 
 MEANINGS = {
@@ -59,6 +65,7 @@ MEANINGS = {
     Metric.ABSOLUTE_ERROR: "distance of the prediction from the label",
     Metric.SQUARED_ERROR: "squared distance of the prediction from the label",
     Metric.OWN: "a loss of 0..1 computed by a class of yours",
+    Metric.PREDICTION_DRIFT: "total variation between the canary's predictions and stable's, 0..1",
 }
 
 PRESETS_TEXT = """\

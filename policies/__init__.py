@@ -1,5 +1,6 @@
 """Pure decisions: routing, plan, state machine, statistics. No clock, no I/O, no bytes, no topics."""
 
+from .bins import PredictionBins
 from .breaker import Breaker
 from .commands import (
     VERBS,
@@ -17,6 +18,7 @@ from .commands import (
     Undo,
     Unfreeze,
 )
+from .counting import NOTHING_MORE, Counting, counting_of
 from .drift import Drift, FeatureDrift
 from .finding import Decision, Finding, Status, Verdict
 from .frozen import LEAST_CALLS, LEAST_ROWS, frozen_numbers
@@ -70,6 +72,7 @@ from .state import Applied, At, Effect, Epoch, Phase, Refusal, State, initial
 from .stats.durations import duration_quantile
 from .stats.losses import KEY_BUCKETS, LOSS_UNIT, Losses
 from .stats.moments import Moments
+from .stats.predictions import PredictionCounts
 from .tally import CallRow, OutcomeRow, Tally
 from .windows import MINUTES_OF_A_DAY, MOST_WINDOWS, Day, Window, closed_until, is_zone
 
@@ -85,6 +88,7 @@ __all__ = [
     "MINUTES_OF_A_DAY",
     "MOST_SAMPLES",
     "MOST_WINDOWS",
+    "NOTHING_MORE",
     "NOT_KEYS",
     "TRANSITIONS",
     "VERBS",
@@ -104,6 +108,7 @@ __all__ = [
     "Cohort",
     "Column",
     "Command",
+    "Counting",
     "Cut",
     "Day",
     "Decision",
@@ -132,6 +137,8 @@ __all__ = [
     "Pause",
     "Phase",
     "Plan",
+    "PredictionBins",
+    "PredictionCounts",
     "Promote",
     "Readiness",
     "Ready",
@@ -163,6 +170,7 @@ __all__ = [
     "advance",
     "check_own_metric",
     "closed_until",
+    "counting_of",
     "duration_quantile",
     "frozen_numbers",
     "initial",

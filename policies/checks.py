@@ -24,7 +24,7 @@ from .comparison import Comparison
 from .epochs import EpochSums
 from .finding import Finding, Status
 from .metrics import Bounds, bounds_of, measures, slow_threshold_ms
-from .plan import Check, FrozenNumbers, Metric, Plan, Role
+from .plan import Check, FrozenNumbers, Metric, Plan
 from .reading import Reading, read
 from .stats.combine import log_mean_of
 from .stats.excess import log_e_above
@@ -67,11 +67,6 @@ class CheckEvidence:
     threshold_ms: float | None
 
     @property
-    def acts(self) -> bool:
-        """Whether the check can roll back and must pass for promotion."""
-        return self.check.role is Role.GUARDRAIL and not self.check.dry_run
-
-    @property
     def is_over_limit(self) -> bool:
         """Whether the canary's rate in this step is above the limit as it stands."""
         return self.bounds.limit is not None and self.rate > self.bounds.limit
@@ -88,6 +83,14 @@ class CheckEvidence:
     def highest(self) -> Reading:
         """The unit in which the canary's own rate is highest: the one an absolute limit is about."""
         return max(self.readings, key=lambda reading: reading.canary.loss / max(1, reading.canary.n))
+
+    def sentence(self) -> str:
+        """Return what speaks loudest, in words."""
+        return self.leading.sentence()
+
+    def limit_sentence(self) -> str:
+        """Return what an absolute limit is about, in words."""
+        return self.highest.sentence()
 
     def passes(self, threshold: float) -> bool:
         """Tell whether the check allows a move up: shown not to be worse by the margin, by enough keys."""

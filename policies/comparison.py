@@ -11,7 +11,7 @@ from .stats.block import Block, BlockTest
 from .stats.losses import Losses
 from .stats.rate_ratio import RateRatio, Split
 
-__all__ = ["Comparison"]
+__all__ = ["Comparison", "late_looks_of"]
 
 PRIOR_UNITS = 200
 """Units that stable's losses before the attempt are worth in the guesses of the tests; they only set their speed."""
@@ -140,7 +140,8 @@ def updated(test: Worse, arms: Sequence[Arms], centre: float, variance: float) -
 
 def block_of(arms: Arms) -> Block:
     """Return the events as a block."""
-    return Block(arms.share, arms.canary_n, round(arms.canary_total), arms.stable_n, round(arms.stable_total))
+    counts = (arms.canary_n, arms.canary_total, arms.stable_n, arms.stable_total)
+    return Block(arms.share, *map(round, counts))
 
 
 def split_of(arms: Arms) -> Split:

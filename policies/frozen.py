@@ -1,5 +1,6 @@
 """The numbers that are taken from stable's own history before step 1 and never change in the attempt."""
 
+from .bins import bins_of
 from .plan import Check, FrozenNumbers, LossHistory, Metric, Plan
 from .scorecard import OTHER, Sums, segment_name
 from .stats.durations import DURATION_UPPER_MS, duration_quantile
@@ -16,6 +17,9 @@ LEAST_CALLS = 100
 LEAST_LABELS = 200
 """Labelled rows of stable without which no check on labels begins."""
 
+LEAST_PREDICTIONS = 1_000
+"""Predictions of stable without which no check on them begins: a tenth of them makes a bin."""
+
 MOST_SEGMENTS = 20
 """Values of a segment that are compared by themselves: each costs the others some of its chance to be heard."""
 
@@ -30,7 +34,8 @@ def frozen_numbers(stable: Sums, plan: Plan) -> FrozenNumbers | str:
     """Return the frozen numbers from stable's sums since the start, or what is still missing, for people.
 
     A slow-rate check without a threshold of its own gets `SLOW_FACTOR` times stable's 99th percentile, at least
-    `SLOW_FLOOR_MS`. A check by segment gets the `MOST_SEGMENTS` values with most traffic.
+    `SLOW_FLOOR_MS`. A check by segment gets the `MOST_SEGMENTS` values with most traffic. A check on predictions
+    gets their deciles and classes.
     """
     if missing := still_missing(stable, plan):
         return missing
@@ -49,6 +54,9 @@ def frozen_numbers(stable: Sums, plan: Plan) -> FrozenNumbers | str:
         slow_rates={name: stable.calls_slower_than(ms) / stable.calls for name, ms in thresholds.items()},
         losses={check.name: history_of(losses_before(stable, check)) for check in checks if not check.metric.is_served},
         segments={check.name: segments_of(stable, check) for check in checks if check.segment_by is not None},
+        predictions={
+            check.name: bins_of(stable.predicted) for check in checks if check.metric is Metric.PREDICTION_DRIFT
+        },
     )
 
 
@@ -62,6 +70,9 @@ def still_missing(stable: Sums, plan: Plan) -> str | None:
     for check in plan.analysis.checks:
         if not check.metric.is_served and (losses := losses_before(stable, check)).n < LEAST_LABELS:
             return f"check {check.name}: stable has {losses.n:,} of {LEAST_LABELS:,} labelled rows that it needs"
+        if check.metric is Metric.PREDICTION_DRIFT and stable.predicted.n < LEAST_PREDICTIONS:
+            have = f"{stable.predicted.n:,} of {LEAST_PREDICTIONS:,} predictions"
+            return f"check {check.name}: stable has {have} that its bins need"
     return None
 
 

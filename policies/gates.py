@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .checks import CheckEvidence
+from .evidence import Evidence
 from .finding import Decision, Verdict
 from .plan import By, Check, OnInsufficient, OnSuccess, Plan, Role
 from .ramp import is_last_step, stage_name
@@ -57,9 +57,9 @@ class Ruling:
     hard_limit: str | None = None
 
 
-def rule(checks: Sequence[CheckEvidence], outlook: Outlook, state: State, plan: Plan) -> Ruling:
+def rule(checks: Sequence[Evidence], outlook: Outlook, state: State, plan: Plan) -> Ruling:
     """Return the ruling over all checks of one look."""
-    acting = [check for check in checks if check.acts]
+    acting = [check for check in checks if check.check.acts]
     log_e = log_mean_of([check.log_e_rollback for check in acting], weights([check.check for check in acting]))
     failed = failing(checks, acting, plan.analysis.alpha, log_e)
     against = taken_back(acting, log_e, -math.log(plan.analysis.alpha))
@@ -82,28 +82,28 @@ def weights(checks: Sequence[Check]) -> list[float]:
     return [whole[group] / groups.count(group) for group in groups]
 
 
-def taken_back(acting: Sequence[CheckEvidence], log_e: float, threshold: float) -> tuple[str, str | None] | None:
+def taken_back(acting: Sequence[Evidence], log_e: float, threshold: float) -> tuple[str, str | None] | None:
     """Return why the canary must go, and the hard limit it broke if it was one; None: it may stay."""
     for check in acting:
         if check.log_e_limit is not None and check.log_e_limit >= threshold:
             limit = percent(check.check.limit or 0.0)
-            return f"{check.check.name} is above its limit of {limit}: {check.highest.sentence()}", "limit"
+            return f"{check.check.name} is above its limit of {limit}: {check.limit_sentence()}", "limit"
     if log_e < threshold:
         return None
     shares = weights([check.check for check in acting])
     worst = max(zip(acting, shares, strict=True), key=lambda pair: pair[0].log_e_rollback + math.log(pair[1]))[0]
-    return f"{worst.check.name} got worse with the canary: {worst.leading.sentence()}", None
+    return f"{worst.check.name} got worse with the canary: {worst.sentence()}", None
 
 
 def onwards(
-    checks: Sequence[CheckEvidence], failed: frozenset[str], outlook: Outlook, state: State, plan: Plan
+    checks: Sequence[Evidence], failed: frozenset[str], outlook: Outlook, state: State, plan: Plan
 ) -> tuple[Verdict, Decision, str]:
     """Return verdict, decision and reason where nothing demands a rollback.
 
     Past the deadline a plan that wants an end gets one: its last gate may still open, one in the middle not.
     """
     threshold = -math.log(plan.analysis.alpha)
-    open_checks = [check for check in checks if check.acts and not check.passes(threshold)]
+    open_checks = [check for check in checks if check.check.acts and not check.passes(threshold)]
     late = is_automatic(state) and outlook.age_ms > plan.analysis.deadline_ms
     obstacle = blocked(outlook, state, plan) or unproven(checks, open_checks, failed, threshold)
     ends = late and plan.analysis.on_insufficient is not OnInsufficient.HOLD and not is_last_step(state)
@@ -115,9 +115,7 @@ def onwards(
     return Verdict.UNDECIDED if open_checks else Verdict.PASS, Decision.HOLD, obstacle
 
 
-def failing(
-    checks: Sequence[CheckEvidence], acting: Sequence[CheckEvidence], alpha: float, log_e: float
-) -> frozenset[str]:
+def failing(checks: Sequence[Evidence], acting: Sequence[Evidence], alpha: float, log_e: float) -> frozenset[str]:
     """Return the names of the checks that are held against the canary.
 
     Those that can roll back share one alpha, so each is held to what their number demands; when only their mean has
@@ -126,7 +124,7 @@ def failing(
     names = {acting[index].check.name for index in blamed([check.log_e_rollback for check in acting], alpha)}
     if log_e >= -math.log(alpha) and not names:
         names = {max(acting, key=lambda check: check.log_e_rollback).check.name}
-    alone = {c.check.name for c in checks if not c.acts and c.log_e_rollback >= -math.log(alpha)}
+    alone = {c.check.name for c in checks if not c.check.acts and c.log_e_rollback >= -math.log(alpha)}
     return frozenset(names | alone)
 
 
@@ -155,7 +153,7 @@ def is_automatic(state: State) -> bool:
 
 
 def unproven(
-    checks: Sequence[CheckEvidence], open_checks: Sequence[CheckEvidence], failed: frozenset[str], threshold: float
+    checks: Sequence[Evidence], open_checks: Sequence[Evidence], failed: frozenset[str], threshold: float
 ) -> str | None:
     """Return which checks keep the rollout where it is, None if none does."""
     signals = [c.check.name for c in checks if c.check.role is Role.SIGNAL and not c.check.dry_run

@@ -5,17 +5,20 @@ itself: whoever calls it stores the memory, records the look and publishes the d
 three arguments it answers the same to the last bit, so a recorded run can be judged again (`replay`).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from .checks import evidence_of
 from .comparison import Comparison
 from .epochs import EpochSums, Ledger, broken_split, by_epoch, first_errors, increments, known
+from .evidence import Evidence
 from .gates import Outlook, rule, weights
 from .judgement import Cut, Judgement
 from .memory import Memory
 from .metrics import Measure, Unit, measures
-from .plan import By, Plan
+from .moved import moved_evidence
+from .plan import By, Check, Metric, Plan
 from .reading import effective_keys_of
 from .state import State
 from .stats.bernstein import Arms
@@ -44,13 +47,10 @@ def look(memory: Memory, cut: Cut, state: State) -> Judgement:
     missing = (*cut.missing, *(f"the sums of revision {revision} went back" for revision in lost))
     learnt = learn(timed(memory, cut, state), changes, sums, plan, state)
     epochs = by_epoch(learnt.last, state.epochs)
-    checks = [
-        evidence_of(check, learnt.comparisons[check.name], epochs, plan, learnt.frozen, state.step)
-        for check in plan.analysis.checks
-    ]
+    checks = [weighed(check, learnt, epochs, plan, state.step) for check in plan.analysis.checks]
     outlook = outlook_of(learnt, epochs, state, missing)
     ruling = rule(checks, outlook, state, plan)
-    acting = [check.check for check in checks if check.acts]
+    acting = [check.check for check in checks if check.check.acts]
     shares = dict(zip((check.name for check in acting), weights(acting), strict=True))
     return Judgement(
         findings=tuple(
@@ -68,6 +68,13 @@ def look(memory: Memory, cut: Cut, state: State) -> Judgement:
         increments=recorded(changes),
         missing=missing,
     )
+
+
+def weighed(check: Check, memory: Memory, epochs: Sequence[EpochSums], plan: Plan, step: int) -> Evidence:
+    """Return what speaks for and against the canary in one check."""
+    if check.metric is Metric.PREDICTION_DRIFT:
+        return moved_evidence(check, memory.movements[check.name], epochs, plan, memory.frozen, step)
+    return evidence_of(check, memory.comparisons[check.name], epochs, plan, memory.frozen, step)
 
 
 def timed(memory: Memory, cut: Cut, state: State) -> Memory:
@@ -102,7 +109,12 @@ def learn(memory: Memory, changes: Ledger, sums: Ledger, plan: Plan, state: Stat
         }
         for check in plan.analysis.checks
     }
-    return replace(memory, comparisons=comparisons, last=last)
+    before = by_epoch(memory.last, state.epochs)
+    movements = {
+        name: movement.update(epochs, before, memory.frozen.predictions[name], plan.routing.by)
+        for name, movement in memory.movements.items()
+    }
+    return replace(memory, comparisons=comparisons, movements=movements, last=last)
 
 
 def taught(

@@ -7,7 +7,8 @@ from typing import Any
 from .comparison import Comparison
 from .epochs import Ledger
 from .metrics import bounds_of, measures
-from .plan import FrozenNumbers, Plan
+from .movement import Movement
+from .plan import FrozenNumbers, Metric, Plan
 from .scorecard import Sums
 
 __all__ = ["Memory"]
@@ -21,11 +22,12 @@ class Memory:
     `looks` counts the looks taken; before the first the times mean nothing. `since_ms` is the time of the first
     look, `now_ms` the latest seen; `step` and `weight` are those of the last look and `step_since_ms` the time of
     the look that first saw them, from where the hold counts. `last` holds the cumulative evidence already judged,
-    `comparisons` the tests by check and unit.
+    `comparisons` the tests by check and unit, `movements` those of checks on the distribution of predictions.
     """
 
     frozen: FrozenNumbers
     comparisons: Mapping[str, Mapping[str, Comparison]]
+    movements: Mapping[str, Movement] = field(default_factory=dict)
     looks: int = 0
     since_ms: int = 0
     now_ms: int = 0
@@ -44,7 +46,12 @@ class Memory:
             }
             for check in plan.analysis.checks
         }
-        return cls(frozen=frozen, comparisons=comparisons)
+        movements = {
+            check.name: Movement.start(check, plan, frozen)
+            for check in plan.analysis.checks
+            if check.metric is Metric.PREDICTION_DRIFT
+        }
+        return cls(frozen=frozen, comparisons=comparisons, movements=movements)
 
     def to_json(self) -> dict[str, Any]:
         """Return the memory as JSON; floats keep every bit, so a restart changes no decision."""
@@ -54,6 +61,7 @@ class Memory:
                 check: {unit: comparison.to_json() for unit, comparison in units.items()}
                 for check, units in self.comparisons.items()
             },
+            "movements": {check: movement.to_json() for check, movement in self.movements.items()},
             "looks": self.looks,
             "since_ms": self.since_ms,
             "now_ms": self.now_ms,
@@ -75,6 +83,7 @@ class Memory:
                 check: {unit: Comparison.from_json(comparison) for unit, comparison in units.items()}
                 for check, units in value["comparisons"].items()
             },
+            movements={check: Movement.from_json(movement) for check, movement in value.get("movements", {}).items()},
             looks=value["looks"],
             since_ms=value["since_ms"],
             now_ms=value["now_ms"],

@@ -83,7 +83,9 @@ def bounds_of(check: Check, frozen: FrozenNumbers) -> Bounds:
 
 
 def measures(check: Check, frozen: FrozenNumbers) -> tuple[Measure, ...]:
-    """Return the losses a check compares: two for the error rate, one for each segment, else one."""
+    """Return the losses a check compares: two for the error rate, one for each segment, else one; none for drift."""
+    if check.metric is Metric.PREDICTION_DRIFT:
+        return ()
     if check.segment_by is not None:
         return tuple(segment_measure(check, value, frozen) for value in (*frozen.segments[check.name], OTHER))
     if check.metric is Metric.ERROR_RATE:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from .bins import PredictionBins
 from .step import LONGEST_MS, MOST_SAMPLES, WEIGHT_UNITS, Bake, Step, check_ms, is_routable
 from .windows import MOST_WINDOWS, Window
 
@@ -86,16 +87,23 @@ class Metric(Enum):
     ABSOLUTE_ERROR = "absolute_error"
     SQUARED_ERROR = "squared_error"
     OWN = "own"
+    PREDICTION_DRIFT = "prediction_drift"
 
     @property
     def is_served(self) -> bool:
         """Whether serving itself brings the evidence; the others wait for labels."""
-        return self in (Metric.ERROR_RATE, Metric.SLOW_RATE)
+        return self in (Metric.ERROR_RATE, Metric.SLOW_RATE, Metric.PREDICTION_DRIFT)
 
     @property
     def is_event(self) -> bool:
         """Whether each unit has a loss of 0 or 1; the others have losses between."""
-        return self.is_served or self in (Metric.ACCURACY, Metric.MISS_RATE, Metric.FALSE_ALARM_RATE)
+        return self in (
+            Metric.ERROR_RATE,
+            Metric.SLOW_RATE,
+            Metric.ACCURACY,
+            Metric.MISS_RATE,
+            Metric.FALSE_ALARM_RATE,
+        )
 
     @property
     def has_cap(self) -> bool:
@@ -227,6 +235,16 @@ class Check:
         """The range of a loss, in the unit of the metric: dividing by it brings a loss into 0..1."""
         return self.cap if self.cap is not None else 1.0
 
+    @property
+    def acts(self) -> bool:
+        """Whether the check can roll back and must pass for promotion."""
+        return self.role is Role.GUARDRAIL and not self.dry_run
+
+    @property
+    def is_approximate_by_key(self) -> bool:
+        """Whether the check is a guardrail whose test is approximate where rows come from sticky keys."""
+        return self.metric is Metric.PREDICTION_DRIFT and self.role is Role.GUARDRAIL
+
     def __post_init__(self) -> None:
         highest = 1.0 if self.relative else self.scale
         if not 0 < self.margin < highest:
@@ -245,6 +263,8 @@ class Check:
             raise ValueError(f"check {self.name}: only a rate has a limit")
         if self.relative and self.metric is not Metric.MEAN:
             raise ValueError(f"check {self.name}: only a mean has a margin relative to stable's")
+        if self.segment_by is not None and self.metric is Metric.PREDICTION_DRIFT:
+            raise ValueError(f"check {self.name}: predictions are compared over all rows, not by segment")
         if self.segment_by is not None and self.metric is Metric.SLOW_RATE:
             raise ValueError(f"check {self.name}: a call has rows of several segments, so slow_rate has none")
         if self.slower_than_ms is not None and not 0 < self.slower_than_ms <= LONGEST_MS:
@@ -264,15 +284,6 @@ class Analysis:
     on_insufficient: OnInsufficient = OnInsufficient.HOLD
     freshness_ms: int = 300_000
     checks: tuple[Check, ...] = ()
-
-    @property
-    def cuts(self) -> dict[str, str]:
-        """The fields of `segment` by which errors are counted, by the name of the check that asks for it."""
-        return {
-            check.name: check.segment_by
-            for check in self.checks
-            if check.segment_by is not None and check.metric is Metric.ERROR_RATE
-        }
 
     def __post_init__(self) -> None:
         check_ms("every", self.every_ms, 1)
@@ -345,6 +356,8 @@ class Plan:
             raise ValueError("steps must be given and their weights must rise")
         if self.bake is not None and self.bake.weight <= weights[-1]:
             raise ValueError("the bake must give the canary more than the last step does")
+        if self.routing.by is By.KEY and any(check.is_approximate_by_key for check in self.analysis.checks):
+            raise ValueError("under routing by key a check on prediction_drift is a signal or info, no guardrail")
         if len(self.windows) > MOST_WINDOWS:
             raise ValueError(f"there are at most {MOST_WINDOWS} windows")
         if NAME.fullmatch(self.name) is None:
@@ -387,7 +400,8 @@ class FrozenNumbers:
     failed by themselves, `call_error_rate` that of its calls that failed whole; `slow_ms` maps the name of each
     slow-rate check to its threshold in ms, `slow_rates` to the share of stable's calls above it; `losses` maps the
     names of the other checks to what stable lost before. `segments` maps the names of checks by segment to the values
-    that are compared, by falling traffic; all others are counted together as `other`.
+    that are compared, by falling traffic; all others are counted together as `other`. `predictions` maps the names of
+    checks on predictions to their bins.
     """
 
     rows: int
@@ -398,13 +412,15 @@ class FrozenNumbers:
     slow_rates: Mapping[str, float] = field(default_factory=dict)
     losses: Mapping[str, "LossHistory"] = field(default_factory=dict)
     segments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    predictions: Mapping[str, PredictionBins] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "FrozenNumbers":
         """Return the numbers that were written by `asdict`."""
         losses = {name: LossHistory(**history) for name, history in value.get("losses", {}).items()}
         segments = {name: tuple(values) for name, values in value.get("segments", {}).items()}
-        return cls(**{**value, "losses": losses, "segments": segments})
+        predictions = {name: PredictionBins.from_json(bins) for name, bins in value.get("predictions", {}).items()}
+        return cls(**{**value, "losses": losses, "segments": segments, "predictions": predictions})
 
     def __post_init__(self) -> None:
         rates = (self.error_rate, self.call_error_rate, *self.slow_rates.values())

@@ -17,6 +17,7 @@ import numpy as np
 from .stats.durations import count_above
 from .stats.losses import Losses, no_buckets
 from .stats.moments import Moments
+from .stats.predictions import NO_PREDICTIONS, PredictionCounts
 
 __all__ = ["KEY_CAP", "OTHER", "Sums", "segment_name", "smallest_keys"]
 
@@ -47,6 +48,7 @@ class Sums:
       call, which the call counts, not they;
     - `calls`; `call_faults`: calls that failed whole, by code; `call_ms`: calls per duration bucket;
     - `bucket_rows`, `bucket_faults`: rows and row faults per key bucket, 64 each;
+    - `predicted`: rows by what was predicted, where a check asks for it;
     - `losses`: what checks on labels, fields and segments sum up, by the name of their measure;
     - `fault_keys`: hashes of the keys with a row fault, the `KEY_CAP` smallest; it is complete below `key_bound`
       (exclusive). A bottom-k sketch (Cohen & Kaplan, 2007), so merging keeps it exact.
@@ -69,6 +71,7 @@ class Sums:
     fault_keys: frozenset[int] = frozenset()
     key_bound: int = ALL_KEYS
     losses: Mapping[str, Losses] = field(default_factory=dict)
+    predicted: PredictionCounts = NO_PREDICTIONS
     other_rows: Mapping[str, int] = field(default_factory=dict)
     row_ms: Mapping[int, int] = field(default_factory=dict)
     predictions: Moments = field(default_factory=Moments)
@@ -94,7 +97,7 @@ class Sums:
         counts = (self.rows, self.calls, self.call_fault_rows, *self.bucket_rows, *self.bucket_faults,
                   *self.row_faults.values(), *self.call_faults.values(), *self.call_ms.values(),
                   *(losses.n for losses in self.losses.values()))  # fmt: skip
-        return min(counts) < 0
+        return min(counts) < 0 or self.predicted.goes_back
 
     def calls_slower_than(self, ms: float) -> int:
         """Return the calls above the bucket of `ms`: slower than `ms`, or than up to 2 % more."""
@@ -106,7 +109,7 @@ class Sums:
             rows=self.rows, row_faults=self.row_faults, call_fault_rows=self.call_fault_rows, calls=self.calls,
             call_faults=self.call_faults, call_ms=self.call_ms, bucket_rows=self.bucket_rows,
             bucket_faults=self.bucket_faults, fault_keys=self.fault_keys, key_bound=self.key_bound,
-            losses=self.losses,
+            losses=self.losses, predicted=self.predicted,
         )  # fmt: skip
 
     def __add__(self, other: "Sums") -> "Sums":
@@ -130,6 +133,7 @@ class Sums:
             "fault_keys": packed(self.fault_keys),
             "key_bound": f"{self.key_bound:x}" if self.key_bound != ALL_KEYS else "",
             "losses": {name: losses.to_json() for name, losses in self.losses.items()},
+            "predicted": self.predicted.to_json(),
             "other_rows": dict(self.other_rows), "row_ms": flat(self.row_ms),
             "predictions": [self.predictions.n, self.predictions.mean, self.predictions.m2]
             if self.predictions.n else [],
@@ -151,6 +155,7 @@ class Sums:
             fault_keys=unpacked(value.get("fault_keys", "")),
             key_bound=int(value["key_bound"], 16) if "key_bound" in value else ALL_KEYS,
             losses={name: Losses.from_json(losses) for name, losses in value.get("losses", {}).items()},
+            predicted=PredictionCounts.from_json(value["predicted"]) if "predicted" in value else NO_PREDICTIONS,
             other_rows=value.get("other_rows", {}),
             row_ms=paired(value.get("row_ms", [])),
             predictions=Moments(*value.get("predictions", ())),
@@ -172,6 +177,7 @@ def combine(a: Sums, b: Sums, sign: int, keys: frozenset[int], bound: int, predi
         fault_keys=keys,
         key_bound=bound,
         losses=merged(a.losses, b.losses, sign),
+        predicted=step(a.predicted, b.predicted),
         other_rows=counted(a.other_rows, b.other_rows, sign),
         row_ms=counted(a.row_ms, b.row_ms, sign),
         predictions=predictions,

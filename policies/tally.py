@@ -12,18 +12,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .counting import NOTHING_MORE, Counting
 from .plan import Variant
 from .scorecard import OTHER, Sums, segment_name, smallest_keys
 from .stats.durations import DURATION_EDGES, duration_bucket
 from .stats.losses import KEY_BUCKETS, NO_BUCKETS, Losses
 from .stats.moments import Moments
+from .stats.predictions import CELLS, NO_PREDICTIONS, PredictionCounts, Vocabulary, cells_of
 
 __all__ = ["CallRow", "OutcomeRow", "Tally"]
 
-Cuts = Mapping[str, str]
-"""The fields of `segment` by which errors are counted, by the name of the check that asks for it."""
-
-NO_CUTS: Cuts = {}
+Floats = NDArray[np.float64]
 
 MOST_VALUES = 32
 """Values of a segment that are counted by themselves in one set of sums; a field of ids must not fill the memory."""
@@ -135,21 +134,23 @@ class Tally:
 
     def __init__(self) -> None:
         self._running: dict[tuple[int, str], Running] = {}
+        self._vocabulary = Vocabulary()
 
     @classmethod
     def of(cls, sums: Mapping[int, Mapping[str, Sums]]) -> "Tally":
         """Return a tally that goes on from `sums` ({revision: {variant: sums}})."""
         tally = cls()
+        tally._vocabulary = Vocabulary(value.predicted for variants in sums.values() for value in variants.values())
         for revision, variants in sums.items():
             for variant, value in variants.items():
-                tally._running[revision, variant] = Running(value)
+                tally._running[revision, variant] = Running(value, tally._vocabulary)
         return tally
 
-    def fold(self, outcomes: Iterable[OutcomeRow], cuts: Cuts = NO_CUTS) -> None:
+    def fold(self, outcomes: Iterable[OutcomeRow], counting: Counting = NOTHING_MORE) -> None:
         """Add outcomes; each must be given once. The order makes no difference.
 
-        With `cuts` the errors of rows are counted by segment too: by value for the first `MOST_VALUES` of them, under
-        `other` for those after and for rows without one.
+        With `counting.cuts` the errors of rows are counted by segment too: by value for the first `MOST_VALUES` of
+        them, under `other` for those after and for rows without one.
         """
         groups: dict[tuple[int, str, str, str | None, bool], list[OutcomeRow]] = {}
         for row in outcomes:
@@ -161,8 +162,8 @@ class Tally:
         for (revision, variant, mode, cohort, evidence), rows in groups.items():
             running = self._of(revision, Variant.SHADOW.value if mode == Variant.SHADOW.value else variant)
             if cohort is None and evidence:
-                running.add(rows)
-                for check, field in cuts.items():
+                running.add(rows, counting.predictions)
+                for check, field in counting.cuts.items():
                     running.cut(check, field, rows)
             else:
                 running.other_rows[cohort or EXCLUDED] += len(rows)
@@ -182,15 +183,16 @@ class Tally:
     def _of(self, revision: int, variant: str) -> "Running":
         key = revision, variant
         if key not in self._running:
-            self._running[key] = Running(Sums())
+            self._running[key] = Running(Sums(), self._vocabulary)
         return self._running[key]
 
 
 class Running:
     """The sums of one revision and variant while they grow."""
 
-    def __init__(self, sums: Sums) -> None:
+    def __init__(self, sums: Sums, vocabulary: Vocabulary) -> None:
         self.base = sums
+        self.vocabulary = vocabulary
         self.rows = 0
         self.row_faults: Counter[str] = Counter()
         self.call_fault_rows = 0
@@ -205,16 +207,25 @@ class Running:
         self.losses: dict[str, Losses] = {}
         self.other_rows: Counter[str] = Counter()
         self.predictions = Moments()
+        self.classes: Counter[str] = Counter()
+        self.cells: NDArray[np.int64] | None = None
+        self.other_predictions = 0
 
-    def add(self, rows: Sequence[OutcomeRow]) -> None:
-        """Add rows that are evidence."""
+    def add(self, rows: Sequence[OutcomeRow], by_prediction: bool) -> None:
+        """Add rows that are evidence; `by_prediction`: count them by what was predicted, too."""
         oks, buckets, latencies, predictions, calls = zip(*map(ROW, rows), strict=True)
         self.rows += len(rows)
         self.bucket_rows += np.bincount(np.array(buckets), minlength=KEY_BUCKETS)
         self.row_ms += histogram(latencies)
-        self.predictions += moments(predictions)
+        values = numbers_of(predictions)
+        self.predictions += moments(values)
+        if by_prediction:
+            self._count_predictions(predictions, values, 1)
         if not all(oks):
-            self._add_faults([row for row in rows if not row.ok])
+            failed = [row for row in rows if not row.ok]
+            self._add_faults(failed)
+            if by_prediction:
+                self._discount_predictions(failed)
         self._add_calls([call for call in calls if call is not None])
 
     def cut(self, check: str, field: str, rows: Sequence[OutcomeRow]) -> None:
@@ -229,6 +240,22 @@ class Running:
             grouped.setdefault(name, []).append(row)
         for name, group in grouped.items():
             self.losses[name] = self.losses.get(name, Losses()) + row_errors(group)
+
+    def _count_predictions(self, predictions: Sequence[Any], values: Floats, sign: int) -> None:
+        cells = sign * np.bincount(cells_of(values), minlength=CELLS)
+        self.cells = cells if self.cells is None else self.cells + cells
+        if len(values) == len(predictions):
+            return
+        texts = Counter([value for value in predictions if type(value) is str])
+        known = {name: sign * count for name, count in texts.items() if self.vocabulary.admits(name)}
+        self.classes.update(known)
+        self.other_predictions += sign * (len(predictions) - len(values)) - sum(known.values())
+
+    def _discount_predictions(self, failed: Sequence[OutcomeRow]) -> None:
+        # What such a row got is stable's prediction. Few rows fail, so taking theirs away again is the cheap way.
+        predictions = [row.prediction for row in failed]
+        self._count_predictions(predictions, numbers_of(predictions), -1)
+        self.other_predictions += len(failed)
 
     def _add_faults(self, rows: Sequence[OutcomeRow]) -> None:
         own = [row for row in rows if not row.by_call]
@@ -262,11 +289,17 @@ class Running:
             fault_keys=self.fault_keys,
             key_bound=self.key_bound,
             losses=self.losses,
+            predicted=self._predicted(),
             other_rows=dict(self.other_rows),
             row_ms=sparse(self.row_ms),
             predictions=self.predictions,
         )
         return self.base + grown
+
+    def _predicted(self) -> PredictionCounts:
+        if self.cells is None:
+            return NO_PREDICTIONS
+        return self.vocabulary.counts(+self.classes, sparse(self.cells), self.other_predictions)
 
 
 def row_errors(rows: Sequence[OutcomeRow]) -> Losses:
@@ -291,9 +324,13 @@ def sparse(counts: NDArray[np.int64]) -> dict[int, int]:
     return {int(bucket): int(counts[bucket]) for bucket in np.flatnonzero(counts)}
 
 
-def moments(predictions: Sequence[Any]) -> Moments:
-    """Return the moments of those predictions that are numbers, of a size whose square is one."""
-    values = np.array([value for value in predictions if type(value) is float or type(value) is int], dtype=np.float64)
+def numbers_of(predictions: Sequence[Any]) -> Floats:
+    """Return those predictions that are numbers."""
+    return np.array([value for value in predictions if type(value) is float or type(value) is int], dtype=np.float64)
+
+
+def moments(values: Floats) -> Moments:
+    """Return the moments of numbers of a size whose square is one."""
     values = values[np.abs(values) < LARGEST_PREDICTION]
     if not len(values):
         return Moments()

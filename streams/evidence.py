@@ -49,6 +49,14 @@ class LossesShape(msgspec.Struct):
     bucket_total: PerBucket | None = None
 
 
+class PredictedShape(msgspec.Struct):
+    """The JSON form of `policies.PredictionCounts`."""
+
+    classes: dict[str, Count] = {}
+    cells: str = ""
+    other: Count = 0
+
+
 class SumsShape(msgspec.Struct):
     """The JSON form of `policies.Sums`, for checking; what is empty is absent."""
 
@@ -63,6 +71,7 @@ class SumsShape(msgspec.Struct):
     fault_keys: str | None = None
     key_bound: Annotated[str, msgspec.Meta(max_length=17)] | None = None
     losses: dict[str, LossesShape] = {}
+    predicted: PredictedShape | None = None
     other_rows: dict[str, Count] = {}
     row_ms: list[Count] = []
     predictions: Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)] | None = None
@@ -88,7 +97,7 @@ def check(record: Evidence) -> None:
 def adds_up(sums: Sums) -> bool:
     """Tell whether no part is larger than its whole."""
     timed = sum(sums.call_ms.values())
-    counted = sums.row_fault_count + sums.call_fault_rows <= sums.rows
+    counted = sums.row_fault_count + sums.call_fault_rows <= sums.rows and sums.predicted.n <= sums.rows
     return counted and max(sums.call_fault_count, timed) <= sums.calls and all(map(are_bounded, sums.losses.values()))
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
-from coalmine.policies import KEY_BUCKETS, Clock, Sums, Tally
+from coalmine.policies import KEY_BUCKETS, NOTHING_MORE, Clock, Counting, Sums, Tally
 
 from .messages import Call, Evidence
 
@@ -30,8 +30,6 @@ EVENT_PUBLISH_MS = 1_000
 
 UNSEEN = -1
 """Below every offset."""
-
-NO_CUTS: Mapping[str, str] = {}
 
 FAR_BACK = 100_000
 """A repetition this far below the highest offset is none of a restart, which repeats a second or two of traffic."""
@@ -160,10 +158,10 @@ class PartitionTally:
         self._published_at_ms = -math.inf
         self._published_ts = 0
 
-    def fold(self, records: Sequence[Consumed], cuts: Mapping[str, str] = NO_CUTS) -> None:
+    def fold(self, records: Sequence[Consumed], counting: Counting = NOTHING_MORE) -> None:
         """Count the outcomes of records in offset order; what was read before or is a repetition is left out.
 
-        `cuts` are those of `Tally.fold`. A record that is no outcome is passed over and counted in `unreadable`.
+        `counting` is that of `Tally.fold`. A record that is no outcome is passed over and counted in `unreadable`.
         """
         if records[0].offset < self.next_offset:
             records = [record for record in records if record.offset >= self.next_offset]
@@ -176,7 +174,7 @@ class PartitionTally:
         revisions = {outcome.revision for outcome in new}
         for revision in revisions - self._open:
             self._reopen(revision)
-        self._tally.fold(new, cuts)
+        self._tally.fold(new, counting)
         self.ts = max(self.ts, max(outcome.ts for outcome in new))
         self._recorded -= revisions
         self._recording -= revisions

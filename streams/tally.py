@@ -13,7 +13,7 @@ from typing import Any
 
 from faust.types import TP
 
-from coalmine.policies import Analysis, Plan
+from coalmine.policies import Analysis, Plan, counting_of
 
 from .apps import assigned, batch_agent, end_offset, make_app
 from .batches import Poll
@@ -90,7 +90,7 @@ class TallyAgent:
         """Count the outcomes of one partition."""
         tally = self.tallies[partition]
         before, known = tally.unreadable, len(tally.far_back)
-        tally.fold(records, self.analysis().cuts)
+        tally.fold(records, counting_of(self.analysis()))
         if tally.unreadable > before:
             log.warning(
                 "%s/%d: %d records up to offset %d are no outcomes and were left out",

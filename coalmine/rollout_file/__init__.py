@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from coalmine.errors import ConfigError, Problem, RolloutFileError
-from coalmine.policies import Plan
+from coalmine.policies import By, Plan
 
 from .advice import advice, not_yet, too_short
 from .document import Document, path_text, read
@@ -76,7 +76,8 @@ def understood(text: str, name: str, environment: Mapping[str, str]) -> tuple[Do
     except ValidationError as error:
         problems += problems_of(document, error)
     else:
-        problems += conflicts(document, file.value())
+        problems += misplaced_roles(document, file)
+        problems += [] if problems else conflicts(document, file.value())
         if not problems:
             return document, file.value()
     raise RolloutFileError(sorted(problems, key=place))
@@ -85,6 +86,19 @@ def understood(text: str, name: str, environment: Mapping[str, str]) -> tuple[Do
 def place(problem: Problem) -> tuple[int, int]:
     """Return where a problem stands, for sorting."""
     return problem.line, problem.column
+
+
+def misplaced_roles(document: Document, file: RolloutFile) -> Iterator[Problem]:
+    """Yield the checks whose role their routing does not bear."""
+    if file.routing.by is not By.KEY:
+        return
+    for name, check in (file.analysis.checks or {}).items():
+        if check.value(name).is_approximate_by_key:
+            yield document.at_value(
+                ("analysis", "checks", name, "role"),
+                "with routing by key its test is approximate, so it cannot roll back; write signal or info, or route "
+                "by: random",
+            )
 
 
 def conflicts(document: Document, plan: Plan) -> Iterator[Problem]:

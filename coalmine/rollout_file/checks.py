@@ -9,7 +9,7 @@ from coalmine.policies import Check, Direction, Metric, Role
 
 from .differences import Difference, difference_of, rates
 from .part import Part, entry
-from .presets import CAPS, FIELD, MARGINS, SLOWER_THAN_MS, default_tolerance
+from .presets import CAPS, FIELD, MARGINS, SLOWER_THAN_MS, default_margin, default_role, default_tolerance
 from .units import PERCENT, POINTS, format_duration
 from .words import OWN, Cap, DifferenceWord, FieldName, Longer, Measured, MetricWord, SegmentName, Share, word_of
 
@@ -25,11 +25,17 @@ ONLY_OF: dict[str, tuple[tuple[Metric, ...], str]] = {
     "cap": (tuple(metric for metric in Metric if metric.has_cap), "its losses lie in 0..1 already; remove the cap"),
     "limit": (tuple(rates()), "only a rate has an absolute limit; remove it"),
     "segment_by": (
-        tuple(metric for metric in Metric if metric is not Metric.SLOW_RATE),
+        tuple(metric for metric in Metric if metric not in (Metric.SLOW_RATE, Metric.PREDICTION_DRIFT)),
         "a call has rows of several segments, so slow_rate cannot be compared by segment; remove it",
     ),
 }
 """Keys that only some metrics take: which, and what to say for the others."""
+
+SAID = {("segment_by", Metric.PREDICTION_DRIFT): "predictions are compared over all rows, not by segment; remove it"}
+"""What to say instead where the reason is another one."""
+
+LARGEST_DISTANCE = 0.5
+"""A tolerance of a distance lies below this, so that a margin of twice as much means something."""
 
 
 def when(metrics: Iterable[Metric], then: dict[str, Any]) -> dict[str, Any]:
@@ -84,12 +90,14 @@ class CheckPart(Part):
     )
     tolerance: DifferenceWord | None = entry(
         "for rollback it must be shown that the canary is worse by more than this (default half the margin, 0pp for "
-        "`error_rate`)",
+        "`error_rate`); of `prediction_drift`: the distance, 0 to 1, that is no drift yet",
         None,
     )
     limit: Share | None = entry("roll back above this rate whatever stable does; only rates", None)
-    role: Annotated[Role, word_of({item.value: item for item in Role})] = entry(
-        "`guardrail` can roll back and must pass, `signal` holds the ramp, `info` is only shown", Role.GUARDRAIL.value
+    role: Annotated[Role, word_of({item.value: item for item in Role})] | None = entry(
+        "`guardrail` can roll back and must pass, `signal` holds the ramp, `info` is only shown (default `guardrail`, "
+        "of `prediction_drift` `signal`)",
+        None,
     )
     dry_run: bool = entry("evaluate and show it, but let it decide nothing", False)
     slower_than: Longer | None = entry(
@@ -115,7 +123,7 @@ class CheckPart(Part):
         measured: Measured | None = info.data.get("metric")
         allowed, otherwise = ONLY_OF[info.field_name or ""]
         if value is not None and measured is not None and measured.metric not in allowed:
-            raise ValueError(otherwise)
+            raise ValueError(SAID.get((info.field_name or "", measured.metric), otherwise))
         return value
 
     @field_validator("cap")
@@ -157,6 +165,10 @@ class CheckPart(Part):
         if tolerance is None or measured is None:
             return tolerance
         margin = info.data.get("margin") or MARGINS.get(measured.metric)
+        if measured.metric is Metric.PREDICTION_DRIFT and info.data.get("margin") is None:
+            margin = Difference(LARGEST_DISTANCE)
+            if tolerance.size >= LARGEST_DISTANCE:
+                raise ValueError(f"a tolerance of a distance lies below {LARGEST_DISTANCE:g}; write for example 0.05")
         if margin is not None and tolerance.relative != margin.relative:
             raise ValueError("margin and tolerance are in different units; write both alike")
         if tolerance.size < 0 or (margin is not None and tolerance.size > margin.size):
@@ -166,7 +178,7 @@ class CheckPart(Part):
     def value(self, name: str) -> Check:
         """Return it for the plan with the defaults of its metric."""
         metric = self.metric.metric
-        margin = self.margin or MARGINS[metric]
+        margin = self.margin or default_margin(metric, self.tolerance)
         tolerance = default_tolerance(metric, margin.size) if self.tolerance is None else self.tolerance.size
         is_slow, is_mean = metric is Metric.SLOW_RATE, metric is Metric.MEAN
         return Check(
@@ -177,7 +189,7 @@ class CheckPart(Part):
             tolerance=tolerance,
             relative=margin.relative,
             limit=self.limit,
-            role=self.role,
+            role=self.role or default_role(metric),
             dry_run=self.dry_run,
             slower_than_ms=float(self.slower_than or SLOWER_THAN_MS) if is_slow else None,
             field=(self.field or FIELD) if is_mean else None,

@@ -1,6 +1,6 @@
 """Ramps with a name, and the numbers a file need not write."""
 
-from coalmine.policies import Check, Metric, Step
+from coalmine.policies import Check, Metric, Role, Step
 
 from .differences import Difference
 
@@ -12,6 +12,8 @@ __all__ = [
     "MARGINS",
     "PRESETS",
     "SLOWER_THAN_MS",
+    "default_margin",
+    "default_role",
     "default_tolerance",
 ]
 
@@ -25,12 +27,14 @@ MARGINS = {
     Metric.LOG_LOSS: Difference(0.03),
     Metric.MEAN: Difference(0.02, relative=True),
     Metric.OWN: Difference(0.01),
+    Metric.PREDICTION_DRIFT: Difference(0.1),
 }
 """What a canary must be shown not to be worse by, in the unit of the metric.
 
 About 1,000 faultless canary requests prove the margin of errors. Misses are counted among the positive labels only,
 of which there are few, so they get twice what accuracy has. A point of the Brier score is about three hundredths of
-log loss. Errors of a regression are in the unit of the label, for which nobody can guess a margin.
+log loss. A new model should predict a little differently, so predictions may move by a tenth of all rows, and a
+twentieth is not told of. Errors of a regression are in the unit of the label, for which nobody can guess a margin.
 """
 
 CAPS = {Metric.LOG_LOSS: 5.0}
@@ -49,6 +53,18 @@ SLOWER_THAN_MS = 50.0
 def default_tolerance(metric: Metric, margin: float) -> float:
     """Return what must be shown to be exceeded for a rollback: nothing is tolerated in errors, else half the margin."""
     return 0.0 if metric is Metric.ERROR_RATE else margin / 2
+
+
+def default_margin(metric: Metric, tolerance: Difference | None) -> Difference:
+    """Return the margin of a check that has none; of a distance it is twice the tolerance."""
+    if metric is Metric.PREDICTION_DRIFT and tolerance is not None:
+        return Difference(max(MARGINS[metric].size, 2 * tolerance.size))
+    return MARGINS[metric]
+
+
+def default_role(metric: Metric) -> Role:
+    """Return what a check may do that does not say it: a new model should predict differently, so drift only holds."""
+    return Role.SIGNAL if metric is Metric.PREDICTION_DRIFT else Role.GUARDRAIL
 
 
 DEFAULT_CHECKS = (

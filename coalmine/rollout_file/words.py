@@ -42,7 +42,7 @@ __all__ = [
     "word_of",
 ]
 
-LATER_METRICS = frozenset(("prediction_drift", "score_drift"))
+LATER_METRICS = frozenset(("score_drift",))
 """Metrics that the format knows and this version does not compute."""
 
 NAME = re.compile(r"[a-z0-9-]{1,40}")

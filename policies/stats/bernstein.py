@@ -51,7 +51,7 @@ class Terms(NamedTuple):
 
     signed: float
     square: float
-    n: int
+    n: float
     cap: float
     variance: float
 
@@ -72,10 +72,10 @@ class Arms:
     """
 
     share: float
-    canary_n: int
+    canary_n: float
     canary_total: float
     canary_squares: float
-    stable_n: int
+    stable_n: float
     stable_total: float
     stable_squares: float
 
@@ -99,7 +99,7 @@ class Arms:
         return Terms(signed, square, self.canary_n + self.stable_n, cap, variance * (1.0 / w + 1.0 / v))
 
 
-def squares_around(centre: float, n: int, total: float, squares: float) -> float:
+def squares_around(centre: float, n: float, total: float, squares: float) -> float:
     """Return the sum of (x - centre)^2 over losses; with losses in 0..1 too little cancels to matter."""
     return max(squares - 2.0 * centre * total + n * centre * centre, 0.0)
 

@@ -14,7 +14,7 @@ Counts that differ by chance alone are apart too, and that bias is subtracted:
 - PSI, sum (p - q) ln(p / q): (classes - 1) noise (Yurdakul & Naranjo, 2020); Jensen-Shannon: an eighth of that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from scipy.special import ndtr, xlogy
 from .mixture import Floats
 from .split import log_e_share
 
-__all__ = ["ClassCounts", "Distance", "distance", "log_e_dependent"]
+__all__ = ["ClassCounts", "Distance", "distance", "log_e_dependent", "shares"]
 
 EMPTY_CELL = 0.5
 """Rows that stand for a class an arm has never predicted, where a logarithm needs some."""
@@ -84,12 +84,8 @@ def distance(epochs: Iterable[ClassCounts]) -> Distance:
     both = [epoch for epoch in epochs if epoch.canary.sum() > 0 and epoch.stable.sum() > 0]
     if not both:
         return UNKNOWN
-    n, m = (np.array([getattr(epoch, arm).sum() for epoch in both]) for arm in ("canary", "stable"))
-    weights = 1.0 / (1.0 / n + 1.0 / m)
-    noise = 1.0 / float(weights.sum())
-    weights *= noise
-    p = (weights / n) @ np.array([epoch.canary for epoch in both])
-    q = (weights / m) @ np.array([epoch.stable for epoch in both])
+    n, m, weights, noise = weighted(both)
+    p, q = shares(both)
     pooled = (weights / (n + m)) @ np.array([epoch.canary + epoch.stable for epoch in both])
     excess = (int((pooled > 0.0).sum()) - 1) * noise
     smallest = EMPTY_CELL * float((weights**2 / n).sum()), EMPTY_CELL * float((weights**2 / m).sum())
@@ -98,6 +94,27 @@ def distance(epochs: Iterable[ClassCounts]) -> Distance:
         stability=corrected(stability_index(p, q, pooled > 0.0, smallest), excess),
         divergence=corrected(divergence_of(p, q), excess / 8.0),
     )
+
+
+def weighted(epochs: Sequence[ClassCounts]) -> tuple[Floats, Floats, Floats, float]:
+    """Return by epoch the units of both arms and the weight of the epoch (they sum to 1), and the noise in all."""
+    n, m = (np.array([getattr(epoch, arm).sum() for epoch in epochs]) for arm in ("canary", "stable"))
+    weights = 1.0 / (1.0 / n + 1.0 / m)
+    noise = 1.0 / float(weights.sum())
+    return n, m, weights * noise, noise
+
+
+def shares(epochs: Iterable[ClassCounts]) -> tuple[Floats, Floats]:
+    """Return the share of each class in canary and stable, at the same weights of epochs in which both have units.
+
+    Raises ValueError where there is none.
+    """
+    both = [epoch for epoch in epochs if epoch.canary.sum() > 0 and epoch.stable.sum() > 0]
+    if not both:
+        raise ValueError("there is no epoch in which both arms have units")
+    n, m, weights, _ = weighted(both)
+    canary = (weights / n) @ np.array([epoch.canary for epoch in both])
+    return canary, (weights / m) @ np.array([epoch.stable for epoch in both])
 
 
 def corrected(estimate: float, bias: float) -> float:

@@ -12,9 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coalmine.policies import KEY_BUCKETS, Losses, Moments, Sums, Tally, duration_quantile, scorecard
+from coalmine.policies import (
+    KEY_BUCKETS,
+    Counting,
+    Losses,
+    Moments,
+    PredictionCounts,
+    Sums,
+    Tally,
+    duration_quantile,
+    scorecard,
+)
 from coalmine.policies.scorecard import smallest_keys
 from coalmine.policies.stats.durations import DURATION_EDGES, duration_bucket, duration_upper_ms
+from coalmine.policies.stats.predictions import NO_PREDICTIONS, Vocabulary, cells_of
 from coalmine.policies.tally import MOST_VALUES
 from coalmine.streams.messages import Call, Outcome
 
@@ -33,6 +44,14 @@ LOSSES = st.dictionaries(
 )
 
 
+PREDICTED = st.builds(
+    PredictionCounts,
+    st.dictionaries(st.sampled_from(["late", "on time"]), st.integers(1, 9)),
+    st.dictionaries(st.integers(0, 1_700), st.integers(1, 10**9)),
+    st.integers(0, 9),
+)
+
+
 @st.composite
 def sums(draw: st.DrawFn) -> Sums:
     keys, bound = smallest_keys(draw(st.frozensets(st.integers(0, 40), max_size=6)), scorecard.ALL_KEYS)
@@ -41,7 +60,7 @@ def sums(draw: st.DrawFn) -> Sums:
         rows=draw(st.integers(0, 99)), row_faults=draw(COUNTS), call_fault_rows=draw(st.integers(0, 9)),
         calls=draw(st.integers(0, 99)), call_faults=draw(COUNTS), call_ms=draw(DURATIONS),
         bucket_rows=draw(BUCKETS), bucket_faults=draw(BUCKETS), fault_keys=keys, key_bound=bound,
-        losses=draw(LOSSES), other_rows=draw(COUNTS), row_ms=draw(DURATIONS),
+        losses=draw(LOSSES), predicted=draw(PREDICTED), other_rows=draw(COUNTS), row_ms=draw(DURATIONS),
         predictions=Moments(len(values), float(values.mean()), float(values.var() * len(values)))
         if len(values) else Moments(),
     )  # fmt: skip
@@ -62,7 +81,8 @@ def test_every_field_takes_part_in_the_sum() -> None:
     one = Sums(
         rows=1, row_faults={"a": 1}, call_fault_rows=1, calls=1, call_faults={"a": 1}, call_ms={1: 1},
         bucket_rows=(1,) * 64, bucket_faults=(1,) * 64, fault_keys=frozenset({1}), key_bound=10,
-        losses={"brier": Losses.of([0.5], [1])}, other_rows={"pinned": 1}, row_ms={1: 1},
+        losses={"brier": Losses.of([0.5], [1])}, predicted=PredictionCounts({"late": 1}, {7: 1}, 1),
+        other_rows={"pinned": 1}, row_ms={1: 1},
         predictions=Moments(1, 2.0, 0.0),
     )  # fmt: skip
     empty, two = Sums(), one + replace(one, fault_keys=frozenset({2}), key_bound=9)
@@ -135,7 +155,7 @@ def test_the_fullest_sums_of_two_variants_fit_into_a_record_of_64_kb() -> None:
         rows=10**9, row_faults={"model_error": 10**9}, calls=10**9, call_ms=three_decades, row_ms=three_decades,
         bucket_rows=(10**8,) * 64, bucket_faults=(10**8,) * 64,
         fault_keys=frozenset(range(2**64 - 2_048, 2**64)), key_bound=2**63,
-        predictions=Moments(10**12, 1 / 3, 1e9 / 3),
+        predictions=Moments(10**12, 1 / 3, 1e9 / 3), predicted=Vocabulary().counts({}, three_decades, 10**9),
     )  # fmt: skip
 
     assert len(msgspec.json.encode({"stable": full.to_json(), "canary": full.to_json()})) <= 65_536
@@ -176,6 +196,8 @@ def test_a_quantile_is_right_to_two_percent(q: float) -> None:
 
 # --- the tally ---
 
+BY_PREDICTION = Counting(predictions=True)
+
 
 def row(rng: random.Random, number: int) -> Outcome:
     ok = rng.random() < 0.7
@@ -208,10 +230,17 @@ def one_by_one(rows: Sequence[Outcome], revision: int, variant: str) -> Sums:
             call_ms=histogram([r.call.ms]) if r.call else {}, bucket_rows=here,
             bucket_faults=here if own_fault else (0,) * 64,
             fault_keys=frozenset({int(str(r.key_hash), 16)}) if own_fault else frozenset(),
+            predicted=predicted(r.prediction if r.ok else None),
             row_ms=histogram([r.latency_ms]),
             predictions=Moments(1, r.prediction, 0.0) if isinstance(r.prediction, float) else Moments(),
         )  # fmt: skip
     return total
+
+
+def predicted(answer: object) -> PredictionCounts:
+    if isinstance(answer, float):
+        return PredictionCounts({}, {int(cells_of(np.array([answer]))[0]): 1})
+    return PredictionCounts({answer: 1}) if isinstance(answer, str) else PredictionCounts(other=1)
 
 
 @pytest.mark.parametrize("variant", ["stable", "canary", "shadow"])
@@ -221,7 +250,7 @@ def test_a_tally_of_batches_equals_the_sum_of_single_rows(variant: str) -> None:
     tally = Tally()
 
     for first, last in pairwise([0, 1, 50, 50, 399, 600]):
-        tally.fold(rows[first:last])
+        tally.fold(rows[first:last], BY_PREDICTION)
     seen, expected = tally.sums()[4][variant], one_by_one(rows, 4, variant)
 
     assert exact(seen) == exact(expected)
@@ -271,9 +300,9 @@ def test_errors_are_cut_by_segment_value_for_value() -> None:
         for number in range(400)
     ]
     first, second = Tally(), Tally()
-    first.fold(rows, {"by-carrier": "carrier"})
-    second.fold(rows[:90], {"by-carrier": "carrier"})
-    second.fold(rows[90:], {"by-carrier": "carrier"})
+    first.fold(rows, Counting(cuts={"by-carrier": "carrier"}))
+    second.fold(rows[:90], Counting(cuts={"by-carrier": "carrier"}))
+    second.fold(rows[90:], Counting(cuts={"by-carrier": "carrier"}))
 
     for revision, variants in first.sums().items():
         for variant, whole in variants.items():
@@ -281,6 +310,35 @@ def test_errors_are_cut_by_segment_value_for_value() -> None:
             assert sum(each.n for each in losses) == whole.rows
             assert sum(each.loss for each in losses) == whole.row_fault_count
             assert whole.losses == second.sums()[revision][variant].losses
+
+
+def test_predictions_are_counted_only_for_a_check_that_asks() -> None:
+    rng = random.Random(13)
+    tally = Tally()
+
+    tally.fold([row(rng, number) for number in range(50)])
+
+    assert all(value.predicted is NO_PREDICTIONS for variants in tally.sums().values() for value in variants.values())
+
+
+def test_a_prediction_of_ids_ends_in_other_and_is_known_to_all_variants_alike() -> None:
+    rng = random.Random(14)
+    alike = msgspec.structs.replace(row(rng, 1), mode="live", cohort=None, evidence=True, ok=True, revision=3)
+    rows = [
+        msgspec.structs.replace(alike, variant=variant, prediction=f"id-{number}")
+        for number in range(200)
+        for variant in ("stable", "canary")
+    ]
+    tally = Tally()
+    for row_alone in rows:
+        tally.fold([row_alone], BY_PREDICTION)
+    goes_on = Tally.of(tally.sums())
+    goes_on.fold([msgspec.structs.replace(alike, prediction="new")], BY_PREDICTION)
+    stable, canary = (tally.sums()[3][variant].predicted for variant in ("stable", "canary"))
+
+    assert stable == canary
+    assert (stable.n, 20 < len(stable.classes) < 60) == (200, True)
+    assert "new" not in goes_on.sums()[3][alike.variant].predicted.classes
 
 
 def test_a_segment_of_ids_ends_in_other_and_rows_without_one_too() -> None:
@@ -291,7 +349,7 @@ def test_a_segment_of_ids_ends_in_other_and_rows_without_one_too() -> None:
         for n in range(200)
     ]
     tally = Tally()
-    tally.fold(rows, {"by-id": "id"})
+    tally.fold(rows, Counting(cuts={"by-id": "id"}))
     [sums] = [value for variants in tally.sums().values() for value in variants.values()]
 
     assert len(sums.losses) == MOST_VALUES

@@ -3,7 +3,7 @@
 import pytest
 
 from coalmine.errors import ConfigError
-from coalmine.policies import Check, Direction, Metric
+from coalmine.policies import Check, Direction, Metric, Role
 from coalmine.rollout_file import parse, require_runnable, write
 
 from .files import HEAD, check_of, plan_of, refusals
@@ -33,6 +33,14 @@ DEFAULTS = [
     (
         "metric: metrics/cost.py:Cost",
         Check(name="c", metric=Metric.OWN, own="metrics/cost.py:Cost", margin=0.01, tolerance=0.005),
+    ),
+    (
+        "metric: prediction_drift",
+        Check(name="c", metric=Metric.PREDICTION_DRIFT, margin=0.1, tolerance=0.05, role=Role.SIGNAL),
+    ),
+    (
+        "metric: prediction_drift, tolerance: 0.2",
+        Check(name="c", metric=Metric.PREDICTION_DRIFT, margin=0.4, tolerance=0.2, role=Role.SIGNAL),
     ),
 ]  # fmt: skip
 
@@ -113,9 +121,21 @@ BAD = [
      "metric: /etc/cost.py:Cost names no class of an own metric; write for example metrics/cost.py:Cost"),
     ("metric: ../cost.py:Cost",
      "metric: ../cost.py:Cost names no class of an own metric; write for example metrics/cost.py:Cost"),
-    ("metric: prediction_drift", "metric: metric prediction_drift is not supported in this version; use one of "
+    ("metric: score_drift", "metric: metric score_drift is not supported in this version; use one of "
      "error_rate, slow_rate, mean, accuracy, miss_rate, false_alarm_rate, brier, log_loss, absolute_error, "
-     "squared_error"),
+     "squared_error, prediction_drift"),
+    ("metric: prediction_drift, role: guardrail",
+     "role: with routing by key its test is approximate, so it cannot roll back; write signal or info, or route "
+     "by: random"),
+    ("metric: prediction_drift, segment_by: origin",
+     "segment_by: predictions are compared over all rows, not by segment; remove it"),
+    ("metric: prediction_drift, tolerance: 5pp",
+     "tolerance: 5pp is not in the unit of prediction_drift; write a plain number such as 0.01"),
+    ("metric: prediction_drift, tolerance: 0.6",
+     "tolerance: a tolerance of a distance lies below 0.5; write for example 0.05"),
+    ("metric: prediction_drift, margin: 0.1, tolerance: 0.2",
+     "tolerance: the tolerance must not exceed the margin; lower it or raise the margin"),
+    ("metric: prediction_drift, limit: 5%", "limit: only a rate has an absolute limit; remove it"),
     ("metric: accuracy, labels: {window: 6h}", "labels: labels is not supported in this version; remove it"),
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coalmine.policies import Losses, Moments, Sums, stats
+from coalmine.policies import Losses, Moments, PredictionCounts, Sums, stats
 from coalmine.policies.stats.classifier import Confusion
 from coalmine.policies.stats.losses import KEY_BUCKETS, LOSS_UNIT
 
@@ -30,10 +31,16 @@ MAKERS: dict[type[Any], Callable[[list[tuple[float, int]]], Any]] = {
     Losses: lambda rows: Losses.of([loss for loss, _ in rows], [bucket for _, bucket in rows]),
     Confusion: lambda rows: Confusion.of([loss > 0.5 for loss, _ in rows], [bucket % 2 for _, bucket in rows]),
     Moments: lambda rows: moments(np.array([loss for loss, _ in rows])),
+    PredictionCounts: lambda rows: PredictionCounts(
+        dict(Counter(str(bucket) for loss, bucket in rows if loss < 0.3)),
+        dict(Counter(bucket for loss, bucket in rows if loss > 0.6)),
+        sum(0.3 <= loss <= 0.6 for loss, _ in rows),
+    ),
     Sums: lambda rows: Sums(
         rows=len(rows),
         call_ms={bucket: 1 for _, bucket in rows},
         losses={"brier": MAKERS[Losses](rows)} if rows else {},
+        predicted=MAKERS[PredictionCounts](rows),
         predictions=MAKERS[Moments](rows),
     ),
 }

@@ -1,0 +1,33 @@
+"""What is counted of outcomes beside the sums that every rollout has, because a check asks for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .plan import Analysis, Metric
+
+__all__ = ["NOTHING_MORE", "Counting", "counting_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counting:
+    """Without a check that asks, nothing is counted and nothing is paid.
+
+    `cuts` are the fields of `segment` by which errors are counted, by the name of the check. `predictions`: whether
+    rows are counted by what was predicted.
+    """
+
+    cuts: Mapping[str, str] = field(default_factory=dict)
+    predictions: bool = False
+
+
+NOTHING_MORE = Counting()
+
+
+def counting_of(analysis: Analysis) -> Counting:
+    """Return what the checks of an analysis ask for."""
+    checks = analysis.checks
+    errors = (check for check in checks if check.metric is Metric.ERROR_RATE)
+    return Counting(
+        cuts={check.name: check.segment_by for check in errors if check.segment_by is not None},
+        predictions=any(check.metric is Metric.PREDICTION_DRIFT for check in checks),
+    )
