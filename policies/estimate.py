@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from .lanes import Pace, Supply, lanes
-from .metrics import bounds_of
-from .plan import Check, FrozenNumbers, Metric, Plan, Role
+from .metrics import bounds_of, measures
+from .plan import Check, FrozenNumbers, Metric, Plan
 from .planning import Course, End, course, detectable, needed, provable
 from .reading import BUCKET_EVENTS, VARIANT_KEYS
 from .wording import amount, percent, points, span
@@ -68,7 +68,7 @@ def estimate(plan: Plan, base: FrozenNumbers, supply: Supply) -> Estimate:
 def bad_canaries(plan: Plan, base: FrozenNumbers, supply: Supply) -> Iterator[Bad]:
     """Yield what canaries cost that are clearly worse in one check."""
     for check in plan.analysis.checks:
-        if check.role is not Role.GUARDRAIL or check.dry_run or check.segment_by is not None:
+        if not check.acts or check.segment_by is not None or not measures(check, base):
             continue
         for shift, about in shifts(check, base):
             walked = course(plan, base, supply, Pace.MIDDLE, {check.name: shift})

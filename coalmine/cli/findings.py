@@ -95,6 +95,9 @@ def finding_lines(finding: "FindingRecord") -> Iterator[str]:
     """Yield the evidence of one check."""
     yield f"{finding.check} ({finding.role}): {status(finding.status)[0]}"
     yield f"  {finding.reason}"
+    if finding.measure == "predictions":
+        yield from distance_lines(finding)
+        return
     for variant in ("canary", "stable"):
         yield f"  {variant}: {events_of(finding, variant)}"
     if finding.estimate is not None:
@@ -112,6 +115,25 @@ def finding_lines(finding: "FindingRecord") -> Iterator[str]:
     share = finding.values.get("weight")
     counts = f" (counts {percent(share)} of the decision)" if share is not None and share < 1 else ""
     yield f"  to roll back: e-value {bar(finding.log_e_rollback, finding.threshold)} that it is worse{beyond}{counts}"
+
+
+def distance_lines(finding: "FindingRecord") -> Iterator[str]:
+    """Yield the evidence of a check on the distribution of predictions."""
+    for variant in ("canary", "stable"):
+        keys = finding.values.get(f"predictions.{variant}_keys")
+        worth = f", which count for {keys:,.0f}: keys come again" if keys is not None else ""
+        yield f"  {variant}: {finding.n.get(variant, 0):,} predictions{worth}"
+    if finding.estimate is not None:
+        others = ", ".join(
+            f"{name} {finding.values[key]:.3g}"
+            for name, key in (("PSI", "psi"), ("Jensen-Shannon", "js"))
+            if key in finding.values
+        )
+        yield f"  distance: {finding.estimate:.3g} of 1 in total variation ({others}), chance taken out"
+    close, apart = (bar(log_e, finding.threshold) for log_e in (finding.log_e_promotion, finding.log_e_rollback))
+    if finding.margin is not None:
+        yield f"  close: e-value {close} that it is below {finding.margin:.3g}"
+    yield f"  apart: e-value {apart} that it is above {finding.tolerance or 0.0:.3g}"
 
 
 def events_of(finding: "FindingRecord", variant: str) -> str:

@@ -170,7 +170,7 @@ def checks(view: "RolloutView") -> Padding:
             canary,
             stable,
             difference(finding),
-            points(finding.margin) if finding.margin is not None else "-",
+            margin(finding),
             f"{finding.n.get('canary', 0):,}",
             short_e(finding.log_e_promotion),
             short_e(finding.log_e_rollback),
@@ -196,11 +196,20 @@ def difference(finding: "FindingRecord") -> str:
     """Return the difference canary minus stable in percentage points with its interval."""
     if finding.estimate is None:
         return "-"
+    if finding.measure == "predictions":
+        return f"{finding.estimate:.3g} of 1"
     estimate = f"{100 * finding.estimate:+.2f}"
     if finding.interval is None:
         return estimate
     low, high = finding.interval
     return f"{estimate} [{100 * low:+.2f}, {100 * high:+.2f}]"
+
+
+def margin(finding: "FindingRecord") -> str:
+    """Return the margin of the step in the unit of the check."""
+    if finding.margin is None:
+        return "-"
+    return f"{finding.margin:.3g}" if finding.measure == "predictions" else points(finding.margin)
 
 
 def short_e(log_e: float | None) -> str:

@@ -6,7 +6,7 @@ from coalmine.policies import ModelRef, Plan
 from coalmine.rollout_file import parse
 from coalmine.streams.messages import Event, FindingRecord, Look, RolloutView, StepView, WorkersView
 
-__all__ = ["NOW", "PLAN", "errors", "event", "look", "slow", "view"]
+__all__ = ["NOW", "PLAN", "drift", "errors", "event", "look", "slow", "view"]
 
 NOW = datetime(2026, 3, 1, 12, 5, 0, tzinfo=UTC)
 
@@ -54,6 +54,27 @@ def slow() -> FindingRecord:
         event="took longer than 50 ms",
         values={"calls.stable": 90, "calls.canary": 80, "calls.stable_events": 9, "calls.canary_events": 8,
                 "slower_than_ms": 50.0, "weight": 0.5},
+    )  # fmt: skip
+
+
+def drift() -> FindingRecord:
+    """Return a check on predictions that holds the ramp, of rows from sticky keys."""
+    return FindingRecord(
+        check="drift",
+        role="signal",
+        status="fail",
+        reason="further than 0.05: canary's predictions are 0.198 away from stable's",
+        n={"stable": 27_000, "canary": 3_000},
+        estimate=0.198,
+        margin=0.2,
+        tolerance=0.05,
+        log_e_rollback=4.0,
+        log_e_promotion=-2.0,
+        threshold=2.9957,
+        measure="predictions",
+        event="",
+        values={"predictions.stable": 27_000, "predictions.canary": 3_000, "psi": 0.206, "js": 0.0253,
+                "predictions.stable_keys": 4_146, "predictions.canary_keys": 812, "weight": 0.0},
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from coalmine.cli.findings import explain, recomputed
-from tests.cli.records import NOW, PLAN, errors, look, slow, view
+from tests.cli.records import NOW, PLAN, drift, errors, look, slow, view
 
 SITUATION = """\
 flights: ▶ progressing at 25 %, step 2 of 3
@@ -34,6 +34,20 @@ slow (signal): ✔ pass
   to go up: e-value 55 of 20 [####################] that it is not worse by 4 pp
   to roll back: e-value 0.37 of 20 [....................] that it is worse by more than 1 pp\
  (counts 50 % of the decision)"""
+
+
+DRIFT = """\
+drift (signal): ✖ fail
+  further than 0.05: canary's predictions are 0.198 away from stable's
+  canary: 3,000 predictions, which count for 812: keys come again
+  stable: 27,000 predictions, which count for 4,146: keys come again
+  distance: 0.198 of 1 in total variation (PSI 0.206, Jensen-Shannon 0.0253), chance taken out
+  close: e-value 0.14 of 20 [....................] that it is below 0.2
+  apart: e-value 55 of 20 [####################] that it is above 0.05"""
+
+
+def test_a_check_on_predictions_tells_a_distance() -> None:
+    assert explain(view(findings=[drift()]), None, PLAN, NOW, "drift") == DRIFT
 
 
 def test_the_whole_explanation_is_situation_and_every_check() -> None:

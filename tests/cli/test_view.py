@@ -13,7 +13,7 @@ from coalmine.cli.look import list_rows
 from coalmine.cli.view import rates, render
 from coalmine.policies import Bake, OnSuccess, Phase
 from coalmine.streams.messages import StepView
-from tests.cli.records import NOW, PLAN, event, slow, view
+from tests.cli.records import NOW, PLAN, drift, event, slow, view
 
 WIDTH = 100
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
@@ -151,3 +151,9 @@ def test_rates_are_rows_between_two_views_of_one_attempt() -> None:
     assert rates(before, after) == {"stable": 50.0, "canary": 10.0}
     assert rates(before, view(attempt=18, time="2026-03-01T12:05:00Z")) == {}
     assert rates(before, before) == {}
+
+
+def test_a_distance_of_predictions_is_no_number_of_percentage_points() -> None:
+    screen = printed(render(view(findings=[drift()])))
+
+    assert "0.198 of 1     0.2    3,000  0.14      55" in screen
