@@ -47,7 +47,7 @@ def simulate(
     """Try a rollout file on made-up traffic: what is promoted, rolled back, and how many requests a bad canary gets.
 
     Scenarios: equal, half, worse, twice (worse by that part of the margin, each check in turn), crash, slow, clustered,
-    drift, common, rising, hot-keys, subgroup, late. Router, sums, judge and state machine are those that serve.
+    drift, common, rising, hot-keys, subgroup, moved, late. Router, sums, judge and state machine are those that serve.
     """
     from coalmine.simulate import NAMES, USUAL, bounded, chosen, cost, require_playable, run_all, summary
 

@@ -27,6 +27,9 @@ SUBGROUP, SUBGROUP_LOSS = "small", 0.15
 RELIEF = 0.02
 """By how much all other segments are better there: the total is better by 0.9 points."""
 
+MOVED = 0.20
+"""Share of the canary's predictions that are of another kind in scenario `moved`."""
+
 CALLS_LOST, CALLS_SLOW = 0.01, 0.05
 """Shares of calls that fail whole and that are slow in scenario `clustered`."""
 
@@ -98,6 +101,8 @@ def harm_in(check: Check, extra: float) -> Harm:
         return Harm(slow=extra)
     if check.metric is Metric.ERROR_RATE:
         return Harm(errors=extra, segment=segment)
+    if check.metric is Metric.PREDICTION_DRIFT:
+        return Harm(moved=extra)
     return Harm(losses={check.name: extra}, segment=segment)
 
 
@@ -168,6 +173,13 @@ def subgroup(plan: Plan, world: World) -> Iterator[Scenario]:
     yield Scenario(name="subgroup", about=about, world=replace(world, harm=harm), equal=False)
 
 
+def moved(plan: Plan, world: World) -> Iterator[Scenario]:
+    """Tell of a canary that predicts something else; needs a check on predictions."""
+    if any(check.metric is Metric.PREDICTION_DRIFT for check in plan.analysis.checks):
+        about = f"{100 * MOVED:.0f} % of the canary's predictions are of a kind stable never makes"
+        yield Scenario(name="moved", about=about, world=replace(world, harm=Harm(moved=MOVED)), equal=False)
+
+
 def late(plan: Plan, world: World) -> Iterator[Scenario]:
     """Tell of a canary that begins to fail when half of the holds are over."""
     since_ms = holds_ms(plan) // 2
@@ -194,6 +206,7 @@ NAMES: Mapping[str, Teller] = {
     "rising": rising,
     "hot-keys": hot_keys,
     "subgroup": subgroup,
+    "moved": moved,
     "late": late,
 }
 """What there is to tell."""

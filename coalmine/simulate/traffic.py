@@ -27,6 +27,7 @@ from coalmine.policies import (
     Variant,
     key_hash,
 )
+from coalmine.policies.stats.predictions import NO_PREDICTIONS, PredictionCounts, cells_of
 
 from .world import SEGMENTS, World
 
@@ -88,6 +89,7 @@ class Traffic:
         self.phase = rng.random()
         self.labels = [check for check in plan.analysis.checks if not check.metric.is_served or check.segment_by]
         self.by_segment = bool(world.harm.segment) or any(check.segment_by for check in self.labels)
+        self.counts_predictions = any(check.metric is Metric.PREDICTION_DRIFT for check in plan.analysis.checks)
         self.revision = -1
         self.threshold = 0
         self.is_canary: Rows = np.zeros(world.keys, dtype=np.bool_)
@@ -209,6 +211,19 @@ class Drawn:
             call_faults={"model_timeout": lost_calls} if lost_calls else {},
             call_ms={bucket: n for bucket, n in ((FAST_MS_BUCKET, calls - slow), (SLOW_MS_BUCKET, slow)) if n},
             bucket_rows=tuple(np.bincount(self.bucket[mine], minlength=KEY_BUCKETS).tolist()),
+            predicted=self.predicted(mine, harmed),
+        )
+
+    def predicted(self, mine: Rows, harmed: bool) -> PredictionCounts:
+        """Return what one variant predicted, where a check asks for it: scores, and a class that only harm brings."""
+        if not self.traffic.counts_predictions:
+            return NO_PREDICTIONS
+        rng, rows = self.traffic.rng, int(mine.sum())
+        moved = int(rng.binomial(rows, harmed * self.traffic.world.harm.moved))
+        cells, counts = np.unique(cells_of(rng.beta(2.0, 5.0, rows - moved)), return_counts=True)
+        return PredictionCounts(
+            classes={"moved": moved} if moved else {},
+            cells=dict(zip(cells.tolist(), counts.tolist(), strict=True)),
         )
 
     def labelled(self) -> dict[str, Sums]:

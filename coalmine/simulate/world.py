@@ -63,12 +63,14 @@ class Harm:
     """What the canary does worse, added to the rates of everybody; all in shares 0..1 of the range of a loss.
 
     `losses` maps names of checks to what is added to their mean loss. If a `segment` is named, errors and losses are
-    added inside of it only, and `elsewhere` to the losses outside. Begins `since_ms` after step 1.
+    added inside of it only, and `elsewhere` to the losses outside. `moved` is the share of predictions that
+    are of a kind stable never makes: the distance between the predictions of both. Begins `since_ms` after step 1.
     """
 
     errors: float = 0.0
     call_errors: float = 0.0
     slow: float = 0.0
+    moved: float = 0.0
     losses: Mapping[str, float] = field(default_factory=dict)
     segment: str | None = None
     elsewhere: float = 0.0

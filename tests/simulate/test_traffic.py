@@ -6,7 +6,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from coalmine.policies import At, By, Check, Losses, Phase, Plan, Start, State, Step, Sums, advance, initial
+from coalmine.policies import (
+    At,
+    By,
+    Check,
+    Losses,
+    Metric,
+    Phase,
+    Plan,
+    Role,
+    Start,
+    State,
+    Step,
+    Sums,
+    advance,
+    initial,
+)
 from coalmine.simulate import Harm, World, chosen
 from coalmine.simulate.traffic import Traffic
 from coalmine.simulate.world import SEGMENTS
@@ -123,6 +138,16 @@ def test_hot_keys_make_few_effective_keys_and_errors_that_come_back() -> None:
 
     assert scenario.world.effective_keys < world(of).effective_keys / 5
     assert sums.row_fault_count > 1.3 * len(sums.fault_keys)
+
+
+def test_predictions_are_counted_where_a_check_asks_and_move_where_they_should() -> None:
+    of = plan(replace(ERRORS, name="drift", metric=Metric.PREDICTION_DRIFT, margin=0.1, role=Role.SIGNAL), steps=HALF)
+    [scenario] = chosen(["moved"], of, world(of))
+    found = served(of, scenario.world)
+
+    assert found["stable"].predicted.n == found["stable"].rows
+    assert found["canary"].predicted.classes["moved"] / found["canary"].rows == pytest.approx(0.2, abs=0.02)
+    assert served(plan(steps=HALF), world(plan(steps=HALF)))["stable"].predicted.n == 0
 
 
 def test_harm_begins_late_where_the_scenario_says_so() -> None:
