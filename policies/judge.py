@@ -109,9 +109,9 @@ def learn(memory: Memory, changes: Ledger, sums: Ledger, plan: Plan, state: Stat
         }
         for check in plan.analysis.checks
     }
-    before = by_epoch(memory.last, state.epochs)
+    so_far = by_epoch(last, state.epochs) if memory.movements else ()
     movements = {
-        name: movement.update(epochs, before, memory.frozen.predictions[name], plan.routing.by)
+        name: movement.update(epochs, so_far, memory.frozen.predictions[name], plan.routing.by)
         for name, movement in memory.movements.items()
     }
     return replace(memory, comparisons=comparisons, movements=movements, last=last)

@@ -1,6 +1,8 @@
 """Predictions that move: bins frozen from stable's, a shift that is named and holds, equal models that go up."""
 
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -28,9 +30,12 @@ from coalmine.policies import (
     replay,
 )
 from coalmine.policies.bins import MOST_CLASSES, bins_of
+from coalmine.policies.epochs import EpochSums
+from coalmine.policies.movement import Movement
+from coalmine.policies.stats.keys import effective_keys
 from coalmine.policies.stats.predictions import cell_edge, cells_of
 
-from .looks import ERRORS, MINUTE, at_step, plan, seen
+from .looks import ERRORS, FROZEN, MINUTE, at_step, plan, seen
 
 DRIFT = Check(name="drift", metric=Metric.PREDICTION_DRIFT, margin=0.1, tolerance=0.05, role=Role.SIGNAL)
 ALIKE = {"late": 0.2, "on time": 0.7, "cancelled": 0.1}
@@ -243,3 +248,69 @@ def test_recorded_looks_give_the_same_decisions_again() -> None:
 
     assert [j.findings for j in again] == [j.findings for j in judgements]
     assert again[-1].decision is Decision.HOLD
+
+
+# --- sticky keys ---
+
+
+def looks_of_keys(seed: int, keys: int = 1_000, looks: int = 120, moved: float = 0.0) -> Iterator[tuple[EpochSums, EpochSums]]:
+    """Increments and sums of looks at 10 % canary: keys of Pareto traffic, each with one class for good.
+
+    The canary predicts the first class instead on a share `moved` of its rows.
+    """
+    rng = np.random.default_rng(seed)
+    traffic = np.cumsum(rng.pareto(1.5, keys) + 1.0)
+    is_canary, bucket, kind = rng.random(keys) < 0.1, rng.integers(0, 64, keys), rng.integers(0, 3, keys)
+    sums = EpochSums(0.1, 1, Sums(), Sums())
+    for _ in range(looks):
+        key = np.searchsorted(traffic, rng.random(1_000) * traffic[-1])
+        mine = is_canary[key]
+        said = np.where(mine & (rng.random(1_000) < moved), 0, kind[key])
+        more = [predicted_by(said[rows], bucket[key[rows]]) for rows in (mine, ~mine)]
+        sums = EpochSums(0.1, 1, sums.canary + more[0], sums.stable + more[1])
+        yield EpochSums(0.1, 1, *more), sums
+
+
+def predicted_by(said: np.ndarray, buckets: np.ndarray) -> Sums:
+    counts = dict(zip(KINDS, np.bincount(said, minlength=3).tolist(), strict=True))
+    return Sums(
+        rows=len(said),
+        bucket_rows=tuple(np.bincount(buckets, minlength=64).tolist()),
+        predicted=PredictionCounts({name: n for name, n in counts.items() if n}),
+    )
+
+
+KINDS = ("late", "on time", "cancelled")
+BINS = PredictionBins(rows=5_000, classes=KINDS)
+
+
+def held(seed: int, by: By = By.KEY, keys: int = 1_000, moved: float = 0.0) -> bool:
+    """Tell whether the distance was ever shown to be beyond the tolerance."""
+    movement = Movement.start(DRIFT, plan(ERRORS, DRIFT, by=by), replace(FROZEN, predictions={"drift": BINS}))
+    for more, sums in looks_of_keys(seed, keys, moved=moved):
+        movement = movement.update([more], [sums], BINS, by)
+        if movement.apart.value() >= math.log(20):
+            return True
+    return False
+
+
+def test_the_keys_of_identical_models_are_not_taken_for_a_shift() -> None:
+    assert sum(held(seed) for seed in range(12)) <= 1
+
+
+def test_rows_of_sticky_keys_taken_for_independent_ones_would_be() -> None:
+    assert sum(held(seed, By.RANDOM) for seed in range(6)) >= 4
+
+
+def test_a_shift_is_found_among_sticky_keys() -> None:
+    assert sum(held(seed, keys=100_000, moved=0.4) for seed in range(6)) >= 5
+
+
+def test_rows_never_count_for_more_than_their_keys() -> None:
+    movement = Movement.start(DRIFT, plan(ERRORS, DRIFT, by=By.KEY), replace(FROZEN, predictions={"drift": BINS}))
+    known = 0.0
+    for more, sums in looks_of_keys(1, looks=40):
+        movement = movement.update([more], [sums], BINS, By.KEY)
+        known = max(known, effective_keys(sums.canary.bucket_rows))
+
+    assert movement.keys[0] == known < 1_000
