@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from coalmine.policies import Check, Metric
+from coalmine.policies import FAULT_CODES, Check, Metric
 from coalmine.rollout_file.checks import ONLY_OF
 from coalmine.rollout_file.differences import format_difference
 from coalmine.rollout_file.json_schema import json_schema
@@ -55,6 +55,7 @@ because rows of sticky keys say less than they seem to and the test is approxima
 
 MEANINGS = {
     Metric.ERROR_RATE: "rows and calls that failed: raised, timed out, answered nonsense",
+    Metric.ERROR_CODE: "rows and calls that failed with one `code`",
     Metric.SLOW_RATE: "calls that took longer than `slower_than`",
     Metric.MEAN: "a number that feedback brings, such as revenue",
     Metric.ACCURACY: "rows whose label was another one",
@@ -176,6 +177,7 @@ def margin(metric: Metric) -> str:
     check = Check(
         name="c", metric=metric, margin=size, relative=relative, cap=CAPS.get(metric, 1.0) if metric.has_cap else None,
         field=FIELD if metric is Metric.MEAN else None, own="m.py:C" if metric is Metric.OWN else None,
+        code=FAULT_CODES[0] if metric is Metric.ERROR_CODE else None,
     )  # fmt: skip
     text = f"`{format_difference(check, size)}`, `{format_difference(check, default_tolerance(metric, size))}`"
     return f"{text} of stable's mean, or a number" if relative else text
@@ -185,7 +187,9 @@ def keys_of(metric: Metric) -> str:
     """Return the keys that not every metric takes and this one does."""
     own = [key for key, (allowed, _) in ONLY_OF.items() if metric in allowed and key != "segment_by"]
     needed = metric.has_cap and metric not in CAPS
-    return ", ".join(f"`{key}`{' (needed)' if key == 'cap' and needed else ''}" for key in own) or "-"
+    return (
+        ", ".join(f"`{key}`{' (needed)' if key == 'code' or (key == 'cap' and needed) else ''}" for key in own) or "-"
+    )
 
 
 def presets() -> str:

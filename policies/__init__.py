@@ -28,6 +28,7 @@ from .losses import mean_losses, row_losses
 from .memory import Memory
 from .own_metric import OwnMetric, check_own_metric, own_losses
 from .plan import (
+    FAULT_CODES,
     LONGEST_CALL_MS,
     LONGEST_MS,
     MOST_SAMPLES,
@@ -77,6 +78,7 @@ from .tally import CallRow, OutcomeRow, Tally
 from .windows import MINUTES_OF_A_DAY, MOST_WINDOWS, Day, Window, closed_until, is_zone
 
 __all__ = [
+    "FAULT_CODES",
     "FOREVER_MS",
     "HEARTBEAT_LIFE_MS",
     "KEY_BUCKETS",

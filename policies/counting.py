@@ -13,11 +13,12 @@ class Counting:
     """Without a check that asks, nothing is counted and nothing is paid.
 
     `cuts` are the fields of `segment` by which errors are counted, by the name of the check. `predictions`: whether
-    rows are counted by what was predicted.
+    rows are counted by what was predicted. `codes` are the faults whose rows are counted by key bucket.
     """
 
     cuts: Mapping[str, str] = field(default_factory=dict)
     predictions: bool = False
+    codes: Mapping[str, str] = field(default_factory=dict)
 
 
 NOTHING_MORE = Counting()
@@ -29,5 +30,6 @@ def counting_of(analysis: Analysis) -> Counting:
     errors = (check for check in checks if check.metric is Metric.ERROR_RATE)
     return Counting(
         cuts={check.name: check.segment_by for check in errors if check.segment_by is not None},
+        codes={check.name: check.code for check in checks if check.code is not None},
         predictions=any(check.metric is Metric.PREDICTION_DRIFT for check in checks),
     )

@@ -54,6 +54,7 @@ def frozen_numbers(stable: Sums, plan: Plan) -> FrozenNumbers | str:
         slow_rates={name: stable.calls_slower_than(ms) / stable.calls for name, ms in thresholds.items()},
         losses={check.name: history_of(losses_before(stable, check)) for check in checks if not check.metric.is_served},
         segments={check.name: segments_of(stable, check) for check in checks if check.segment_by is not None},
+        code_rates={check.name: code_rates(stable, check.code) for check in checks if check.code is not None},
         predictions={
             check.name: bins_of(stable.predicted) for check in checks if check.metric is Metric.PREDICTION_DRIFT
         },
@@ -74,6 +75,11 @@ def still_missing(stable: Sums, plan: Plan) -> str | None:
             have = f"{stable.predicted.n:,} of {LEAST_PREDICTIONS:,} predictions"
             return f"check {check.name}: stable has {have} that its bins need"
     return None
+
+
+def code_rates(stable: Sums, code: str) -> tuple[float, float]:
+    """Return the shares of stable's rows and calls that failed by a code."""
+    return stable.row_faults.get(code, 0) / stable.rows, stable.call_faults.get(code, 0) / stable.calls
 
 
 def losses_before(stable: Sums, check: Check) -> Losses:

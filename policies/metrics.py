@@ -83,7 +83,7 @@ def bounds_of(check: Check, frozen: FrozenNumbers) -> Bounds:
 
 
 def measures(check: Check, frozen: FrozenNumbers) -> tuple[Measure, ...]:
-    """Return the losses a check compares: two for the error rate, one for each segment, else one; none for drift."""
+    """Return the losses a check compares: two for errors, one for each segment, else one; none for drift."""
     if check.metric is Metric.PREDICTION_DRIFT:
         return ()
     if check.segment_by is not None:
@@ -95,6 +95,8 @@ def measures(check: Check, frozen: FrozenNumbers) -> tuple[Measure, ...]:
             Measure(unit=Unit.ROWS, words="failed", take=row_errors, history=row_history, has_keys=True),
             Measure(unit=Unit.CALLS, words="failed whole", take=call_errors, history=call_history),
         )
+    if check.code is not None:
+        return code_measures(check, check.code, frozen)
     if check.metric is Metric.SLOW_RATE:
         slower_than_ms = slow_threshold_ms(check, frozen)
         history = of_events(frozen.calls, frozen.slow_rates.get(check.name, 0.0))
@@ -102,6 +104,21 @@ def measures(check: Check, frozen: FrozenNumbers) -> tuple[Measure, ...]:
         return (Measure(unit=Unit.CALLS, words=words, take=slow_calls(slower_than_ms), history=history),)
     words, take = WORDS.get(check.metric, ""), losses_of(check.name)
     return (Measure(unit=Unit.ROWS, words=words, take=take, history=frozen.losses[check.name]),)
+
+
+def code_measures(check: Check, code: str, frozen: FrozenNumbers) -> tuple[Measure, Measure]:
+    """Return the rows that failed by themselves with a code, and the calls that failed whole with it."""
+    rows, calls = frozen.code_rates.get(check.name, (0.0, 0.0))
+
+    def calls_lost(sums: Sums) -> Losses:
+        return Losses.of_events(sums.calls, sums.call_faults.get(code, 0))
+
+    return (
+        Measure(unit=Unit.ROWS, words=f"failed with {code}", take=losses_of(check.name),
+                history=of_events(frozen.rows, rows)),
+        Measure(unit=Unit.CALLS, words=f"failed whole with {code}", take=calls_lost,
+                history=of_events(frozen.calls, calls)),
+    )  # fmt: skip
 
 
 def segment_measure(check: Check, value: str, frozen: FrozenNumbers) -> Measure:

@@ -17,6 +17,7 @@ from .step import LONGEST_MS, MOST_SAMPLES, WEIGHT_UNITS, Bake, Step, check_ms, 
 from .windows import MOST_WINDOWS, Window
 
 __all__ = [
+    "FAULT_CODES",
     "LONGEST_CALL_MS",
     "LONGEST_MS",
     "MOST_SAMPLES",
@@ -58,6 +59,10 @@ NOT_KEYS = frozenset(("ts", "meta", "v", "segment", "features", "specversion", "
 """Fields of a request with a meaning of their own: no routing key can stand in them. `id` can be one."""
 
 
+FAULT_CODES = ("model_error", "model_timeout", "bad_output")
+"""What a model can do wrong; a loss of the variant that was assigned."""
+
+
 class Variant(Enum):
     """One of the models that may answer or watch."""
 
@@ -88,17 +93,19 @@ class Metric(Enum):
     SQUARED_ERROR = "squared_error"
     OWN = "own"
     PREDICTION_DRIFT = "prediction_drift"
+    ERROR_CODE = "error_code"
 
     @property
     def is_served(self) -> bool:
         """Whether serving itself brings the evidence; the others wait for labels."""
-        return self in (Metric.ERROR_RATE, Metric.SLOW_RATE, Metric.PREDICTION_DRIFT)
+        return self in (Metric.ERROR_RATE, Metric.SLOW_RATE, Metric.PREDICTION_DRIFT, Metric.ERROR_CODE)
 
     @property
     def is_event(self) -> bool:
         """Whether each unit has a loss of 0 or 1; the others have losses between."""
         return self in (
             Metric.ERROR_RATE,
+            Metric.ERROR_CODE,
             Metric.SLOW_RATE,
             Metric.ACCURACY,
             Metric.MISS_RATE,
@@ -210,7 +217,8 @@ class Check:
 
     By metric: `slower_than_ms` for `slow_rate`, None freezes a threshold from stable's own calls before step 1;
     `field`, `direction` for `mean`; `cap` bounds losses that have no bound of their own
-    (`Metric.has_cap`); `own` names the class of an own metric.
+    (`Metric.has_cap`); `own` names the class of an own metric; `code` the fault that `error_code` counts, one of
+    `FAULT_CODES`.
 
     `segment_by` compares each value of a field of `segment` by itself.
     """
@@ -229,6 +237,7 @@ class Check:
     relative: bool = False
     own: str | None = None
     segment_by: str | None = None
+    code: str | None = None
 
     @property
     def scale(self) -> float:
@@ -263,8 +272,10 @@ class Check:
             raise ValueError(f"check {self.name}: only a rate has a limit")
         if self.relative and self.metric is not Metric.MEAN:
             raise ValueError(f"check {self.name}: only a mean has a margin relative to stable's")
-        if self.segment_by is not None and self.metric is Metric.PREDICTION_DRIFT:
-            raise ValueError(f"check {self.name}: predictions are compared over all rows, not by segment")
+        if self.code not in (FAULT_CODES if self.metric is Metric.ERROR_CODE else (None,)):
+            raise ValueError(f"check {self.name}: error_code names one of {', '.join(FAULT_CODES)}, and no other does")
+        if self.segment_by is not None and self.metric in (Metric.PREDICTION_DRIFT, Metric.ERROR_CODE):
+            raise ValueError(f"check {self.name}: {self.metric.value} is compared over all rows, not by segment")
         if self.segment_by is not None and self.metric is Metric.SLOW_RATE:
             raise ValueError(f"check {self.name}: a call has rows of several segments, so slow_rate has none")
         if self.slower_than_ms is not None and not 0 < self.slower_than_ms <= LONGEST_MS:
@@ -401,7 +412,8 @@ class FrozenNumbers:
     slow-rate check to its threshold in ms, `slow_rates` to the share of stable's calls above it; `losses` maps the
     names of the other checks to what stable lost before. `segments` maps the names of checks by segment to the values
     that are compared, by falling traffic; all others are counted together as `other`. `predictions` maps the names of
-    checks on predictions to their bins.
+    checks on predictions to their bins, `code_rates` those of checks on a code to the shares of stable's rows and calls
+    that failed by it.
     """
 
     rows: int
@@ -413,6 +425,7 @@ class FrozenNumbers:
     losses: Mapping[str, "LossHistory"] = field(default_factory=dict)
     segments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     predictions: Mapping[str, PredictionBins] = field(default_factory=dict)
+    code_rates: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "FrozenNumbers":
@@ -420,10 +433,13 @@ class FrozenNumbers:
         losses = {name: LossHistory(**history) for name, history in value.get("losses", {}).items()}
         segments = {name: tuple(values) for name, values in value.get("segments", {}).items()}
         predictions = {name: PredictionBins.from_json(bins) for name, bins in value.get("predictions", {}).items()}
-        return cls(**{**value, "losses": losses, "segments": segments, "predictions": predictions})
+        codes = {name: (rows, calls) for name, (rows, calls) in value.get("code_rates", {}).items()}
+        parsed = {"losses": losses, "segments": segments, "predictions": predictions, "code_rates": codes}
+        return cls(**{**value, **parsed})
 
     def __post_init__(self) -> None:
-        rates = (self.error_rate, self.call_error_rate, *self.slow_rates.values())
+        by_code = [rate for rates in self.code_rates.values() for rate in rates]
+        rates = (self.error_rate, self.call_error_rate, *self.slow_rates.values(), *by_code)
         if self.rows < 0 or self.calls < 0 or not all(0 <= rate <= 1 for rate in rates):
             raise ValueError("frozen numbers are counts from 0 and rates from 0 to 1")
         if not all(0 < ms <= LONGEST_MS for ms in self.slow_ms.values()):

@@ -165,6 +165,8 @@ class Tally:
                 running.add(rows, counting.predictions)
                 for check, field in counting.cuts.items():
                     running.cut(check, field, rows)
+                for check, code in counting.codes.items():
+                    running.count_code(check, code, rows)
             else:
                 running.other_rows[cohort or EXCLUDED] += len(rows)
 
@@ -257,6 +259,10 @@ class Running:
         self._count_predictions(predictions, numbers_of(predictions), -1)
         self.other_predictions += len(failed)
 
+    def count_code(self, check: str, code: str, rows: Sequence[OutcomeRow]) -> None:
+        """Add the rows that failed by themselves with one code, of rows that are evidence."""
+        self.losses[check] = self.losses.get(check, Losses()) + row_errors(rows, code)
+
     def _add_faults(self, rows: Sequence[OutcomeRow]) -> None:
         own = [row for row in rows if not row.by_call]
         self.call_fault_rows += len(rows) - len(own)
@@ -302,10 +308,13 @@ class Running:
         return self.vocabulary.counts(+self.classes, sparse(self.cells), self.other_predictions)
 
 
-def row_errors(rows: Sequence[OutcomeRow]) -> Losses:
-    """Return the losses of rows of which some failed by themselves; the call counts those that failed with it."""
+def row_errors(rows: Sequence[OutcomeRow], code: str | None = None) -> Losses:
+    """Return the losses of rows of which some failed by themselves; the call counts those that failed with it.
+
+    With a `code` only its faults are losses.
+    """
     buckets = [row.bucket for row in rows]
-    failed = [row.bucket for row in rows if not row.ok and not row.by_call]
+    failed = [row.bucket for row in rows if not row.ok and not row.by_call and code in (None, row.error_code)]
     return Losses.of_events(
         len(rows),
         len(failed),

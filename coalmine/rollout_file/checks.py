@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from coalmine.policies import Check, Direction, Metric, Role
+from coalmine.policies import FAULT_CODES, Check, Direction, Metric, Role
 
 from .differences import Difference, difference_of, rates
 from .part import Part, entry
@@ -18,20 +18,25 @@ __all__ = ["CheckPart"]
 RELATIVE = {Metric.MEAN}
 """Metrics whose margin may be a share of stable's value."""
 
+OVER_ALL_ROWS = (Metric.PREDICTION_DRIFT, Metric.ERROR_CODE)
+"""Metrics of all rows that are not counted by segment."""
+
 ONLY_OF: dict[str, tuple[tuple[Metric, ...], str]] = {
     "slower_than": ((Metric.SLOW_RATE,), "only metric slow_rate has a threshold; remove it"),
     "field": ((Metric.MEAN,), "only metric mean is taken of a field; remove it"),
     "direction": ((Metric.MEAN,), "only a mean may be better when it is lower or higher; remove it"),
     "cap": (tuple(metric for metric in Metric if metric.has_cap), "its losses lie in 0..1 already; remove the cap"),
+    "code": ((Metric.ERROR_CODE,), "only metric error_code counts one code; remove it"),
     "limit": (tuple(rates()), "only a rate has an absolute limit; remove it"),
     "segment_by": (
-        tuple(metric for metric in Metric if metric not in (Metric.SLOW_RATE, Metric.PREDICTION_DRIFT)),
+        tuple(metric for metric in Metric if metric not in (Metric.SLOW_RATE, *OVER_ALL_ROWS)),
         "a call has rows of several segments, so slow_rate cannot be compared by segment; remove it",
     ),
 }
 """Keys that only some metrics take: which, and what to say for the others."""
 
-SAID = {("segment_by", Metric.PREDICTION_DRIFT): "predictions are compared over all rows, not by segment; remove it"}
+SAID = {("segment_by", metric): f"{metric.value} is compared over all rows, not by segment; remove it"
+        for metric in OVER_ALL_ROWS}  # fmt: skip
 """What to say instead where the reason is another one."""
 
 LARGEST_DISTANCE = 0.5
@@ -58,6 +63,7 @@ CONDITIONS = [
     when(RELATIVE, each({"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{PERCENT.pattern}$"}]})),
     when([metric for metric in Metric if metric.has_cap and metric not in CAPS], {"required": ["cap"]}),
     when([metric for metric in Metric if metric not in MARGINS], {"required": ["margin"]}),
+    when([Metric.ERROR_CODE], {"required": ["code"]}),
     *(when([m for m in Metric if m not in allowed], {"properties": {k: False}}) for k, (allowed, _) in ONLY_OF.items()),
 ]
 """What an editor can know of the unit and the keys of each metric."""
@@ -83,6 +89,9 @@ class CheckPart(Part):
         validate_default=True,
         description="losses above count as this much; needed by `mean` and errors, `log_loss` has 5",
     )
+    code: Annotated[str, word_of({code: code for code in FAULT_CODES})] | None = Field(
+        None, validate_default=True, description="the fault that is counted; needed by `error_code`"
+    )
     margin: DifferenceWord | None = Field(
         None,
         validate_default=True,
@@ -90,7 +99,7 @@ class CheckPart(Part):
     )
     tolerance: DifferenceWord | None = entry(
         "for rollback it must be shown that the canary is worse by more than this (default half the margin, 0pp for "
-        "`error_rate`); of `prediction_drift`: the distance, 0 to 1, that is no drift yet",
+        "`error_rate` and `error_code`); of `prediction_drift`: the distance, 0 to 1, that is no drift yet",
         None,
     )
     limit: Share | None = entry("roll back above this rate whatever stable does; only rates", None)
@@ -116,7 +125,7 @@ class CheckPart(Part):
             return None
         return difference_of(measured.metric, written)
 
-    @field_validator("field", "direction", "cap", "limit", "slower_than", "segment_by")
+    @field_validator("field", "direction", "cap", "limit", "slower_than", "segment_by", "code")
     @classmethod
     def belongs_to_the_metric(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse a key that this metric does not take."""
@@ -136,6 +145,15 @@ class CheckPart(Part):
         if cap is None and measured is not None and measured.metric.has_cap and measured.metric not in CAPS:
             raise ValueError("missing; write for example cap: 500 (what is larger counts as 500)")
         return cap
+
+    @field_validator("code")
+    @classmethod
+    def code_where_needed(cls, code: str | None, info: ValidationInfo) -> str | None:
+        """Refuse a count of one code that names none."""
+        measured: Measured | None = info.data.get("metric")
+        if code is None and measured is not None and measured.metric is Metric.ERROR_CODE:
+            raise ValueError(f"missing; write code: {FAULT_CODES[0]}, or one of {', '.join(FAULT_CODES[1:])}")
+        return code
 
     @field_validator("margin")
     @classmethod
@@ -196,4 +214,5 @@ class CheckPart(Part):
             direction=self.direction or Direction.INCREASE,
             cap=(self.cap or CAPS.get(metric)) if metric.has_cap else None,
             segment_by=self.segment_by,
+            code=self.code,
         )

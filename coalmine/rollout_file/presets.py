@@ -28,6 +28,7 @@ MARGINS = {
     Metric.MEAN: Difference(0.02, relative=True),
     Metric.OWN: Difference(0.01),
     Metric.PREDICTION_DRIFT: Difference(0.1),
+    Metric.ERROR_CODE: Difference(0.005),
 }
 """What a canary must be shown not to be worse by, in the unit of the metric.
 
@@ -52,7 +53,7 @@ SLOWER_THAN_MS = 50.0
 
 def default_tolerance(metric: Metric, margin: float) -> float:
     """Return what must be shown to be exceeded for a rollback: nothing is tolerated in errors, else half the margin."""
-    return 0.0 if metric is Metric.ERROR_RATE else margin / 2
+    return 0.0 if metric in (Metric.ERROR_RATE, Metric.ERROR_CODE) else margin / 2
 
 
 def default_margin(metric: Metric, tolerance: Difference | None) -> Difference:

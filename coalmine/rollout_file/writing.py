@@ -128,6 +128,7 @@ def check(check: Check) -> dict[str, Any]:
     threshold = check.slower_than_ms
     values = {
         "metric": check.own or check.metric.value,
+        "code": check.code,
         "field": check.field,
         "direction": check.direction.value if check.metric is Metric.MEAN else None,
         "slower_than": None if threshold is None else format_duration(threshold),

@@ -99,7 +99,7 @@ def harm_in(check: Check, extra: float) -> Harm:
     segment = SUBGROUP if check.segment_by is not None else None
     if check.metric is Metric.SLOW_RATE:
         return Harm(slow=extra)
-    if check.metric is Metric.ERROR_RATE:
+    if check.metric in (Metric.ERROR_RATE, Metric.ERROR_CODE):
         return Harm(errors=extra, segment=segment)
     if check.metric is Metric.PREDICTION_DRIFT:
         return Harm(moved=extra)

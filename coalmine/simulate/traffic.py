@@ -87,7 +87,7 @@ class Traffic:
         self.ladder = np.cumsum(world.popularity)
         self.stubborn = rng.random(world.keys)
         self.phase = rng.random()
-        self.labels = [check for check in plan.analysis.checks if not check.metric.is_served or check.segment_by]
+        self.labels = [c for c in plan.analysis.checks if not c.metric.is_served or c.segment_by or c.code]
         self.by_segment = bool(world.harm.segment) or any(check.segment_by for check in self.labels)
         self.counts_predictions = any(check.metric is Metric.PREDICTION_DRIFT for check in plan.analysis.checks)
         self.revision = -1
@@ -250,7 +250,8 @@ class Drawn:
 
     def losses(self, check: Check) -> NDArray[np.float64]:
         """Return the loss of each row in a check, 0..1."""
-        if check.metric is Metric.ERROR_RATE:
+        if check.metric in (Metric.ERROR_RATE, Metric.ERROR_CODE):
+            # Whichever code a check asks for, it is the one that rows fail with here.
             return self.fails.astype(np.float64)
         base = self.traffic.world.base.losses[check.name]
         extra = self.extra(check)

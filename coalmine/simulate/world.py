@@ -151,6 +151,7 @@ def base_of(
         slow_rates={check.name: slow for check in slow_checks},
         losses={check.name: loss_of(check, given.get(check.name)) for check in checks if not check.metric.is_served},
         segments={check.name: tuple(SEGMENTS) for check in checks if check.segment_by is not None},
+        code_rates={check.name: (errors, call_errors) for check in checks if check.code is not None},
     )
 
 

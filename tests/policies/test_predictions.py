@@ -253,7 +253,10 @@ def test_recorded_looks_give_the_same_decisions_again() -> None:
 # --- sticky keys ---
 
 
-def looks_of_keys(seed: int, keys: int = 1_000, looks: int = 120, moved: float = 0.0) -> Iterator[tuple[EpochSums, EpochSums]]:
+Looks = Iterator[tuple[EpochSums, EpochSums]]
+
+
+def looks_of_keys(seed: int, keys: int = 1_000, looks: int = 120, moved: float = 0.0) -> Looks:
     """Increments and sums of looks at 10 % canary: keys of Pareto traffic, each with one class for good.
 
     The canary predicts the first class instead on a share `moved` of its rows.

@@ -354,3 +354,16 @@ def test_a_segment_of_ids_ends_in_other_and_rows_without_one_too() -> None:
 
     assert len(sums.losses) == MOST_VALUES
     assert sums.losses["by-id/other"].n == 200 - (MOST_VALUES - 1)
+
+
+def test_rows_that_failed_with_a_code_are_counted_by_bucket() -> None:
+    rng = random.Random(15)
+    rows = [row(rng, number) for number in range(400)]
+    tally = Tally()
+    tally.fold(rows[:150], Counting(codes={"broken": "bad_output"}))
+    tally.fold(rows[150:], Counting(codes={"broken": "bad_output"}))
+
+    for variants in tally.sums().values():
+        for sums in variants.values():
+            assert (sums.losses["broken"].n, sums.losses["broken"].bucket_n) == (sums.rows, sums.bucket_rows)
+            assert sums.losses["broken"].loss == sums.row_faults["bad_output"] > 0

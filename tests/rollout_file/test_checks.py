@@ -35,6 +35,10 @@ DEFAULTS = [
         Check(name="c", metric=Metric.OWN, own="metrics/cost.py:Cost", margin=0.01, tolerance=0.005),
     ),
     (
+        "metric: error_code, code: bad_output",
+        Check(name="c", metric=Metric.ERROR_CODE, margin=0.005, code="bad_output"),
+    ),
+    (
         "metric: prediction_drift",
         Check(name="c", metric=Metric.PREDICTION_DRIFT, margin=0.1, tolerance=0.05, role=Role.SIGNAL),
     ),
@@ -123,12 +127,18 @@ BAD = [
      "metric: ../cost.py:Cost names no class of an own metric; write for example metrics/cost.py:Cost"),
     ("metric: score_drift", "metric: metric score_drift is not supported in this version; use one of "
      "error_rate, slow_rate, mean, accuracy, miss_rate, false_alarm_rate, brier, log_loss, absolute_error, "
-     "squared_error, prediction_drift"),
+     "squared_error, prediction_drift, error_code"),
+    ("metric: error_code", "code: missing; write code: model_error, or one of model_timeout, bad_output"),
+    ("metric: error_code, code: timeout", "code: timeout is not one of model_error, model_timeout, bad_output; did you "
+     "mean model_timeout?"),
+    ("metric: error_rate, code: bad_output", "code: only metric error_code counts one code; remove it"),
+    ("metric: error_code, code: bad_output, segment_by: origin",
+     "segment_by: error_code is compared over all rows, not by segment; remove it"),
     ("metric: prediction_drift, role: guardrail",
      "role: with routing by key its test is approximate, so it cannot roll back; write signal or info, or route "
      "by: random"),
     ("metric: prediction_drift, segment_by: origin",
-     "segment_by: predictions are compared over all rows, not by segment; remove it"),
+     "segment_by: prediction_drift is compared over all rows, not by segment; remove it"),
     ("metric: prediction_drift, tolerance: 5pp",
      "tolerance: 5pp is not in the unit of prediction_drift; write a plain number such as 0.01"),
     ("metric: prediction_drift, tolerance: 0.6",
