@@ -35,8 +35,8 @@ Whole rollouts played by `coalmine simulate`'s engine: made-up traffic, and the 
 state machine of production. Each run is an attempt from its start until it is promoted, rolled back or past its
 deadline. 10,000 keys of Pareto 2 popularity; stable fails on 0.1 % of rows, 1 % of its calls are slow, 90 % of its
 predictions are right, where a line does not say otherwise. "Default file" is `examples/smallest.yaml`: five steps of
-10 minutes, looks every 10 s, checks errors and slow, a deadline of 24 hours, routing by key. An interval behind a share
-holds the true one with 95 % (Clopper & Pearson, 1934).
+10 minutes, looks every 10 s, checks errors and slow, a deadline of 24 hours, routing by key. "Estimate" is what
+`coalmine estimate` says of that file at that rate.
 """
 
 KEPT = Path(__file__).parent.parent / "build" / "policy-runs"
