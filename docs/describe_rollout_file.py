@@ -66,6 +66,7 @@ MEANINGS = {
     Metric.ABSOLUTE_ERROR: "distance of the prediction from the label",
     Metric.SQUARED_ERROR: "squared distance of the prediction from the label",
     Metric.OWN: "a loss of 0..1 computed by a class of yours",
+    Metric.FALLBACK_RATE: "rows assigned to the canary that stable had to answer, for whatever reason",
     Metric.PREDICTION_DRIFT: "total variation between the canary's predictions and stable's, 0..1",
 }
 
@@ -171,6 +172,8 @@ def name(metric: Metric) -> str:
 
 def margin(metric: Metric) -> str:
     """Return the default margin and tolerance of a metric as an author would write them."""
+    if metric is Metric.FALLBACK_RATE:
+        return "none: only a `limit`, which holds the ramp"
     if metric not in MARGINS:
         return "a number in the unit of the label; no default"
     size, relative = MARGINS[metric].size, MARGINS[metric].relative
@@ -186,10 +189,10 @@ def margin(metric: Metric) -> str:
 def keys_of(metric: Metric) -> str:
     """Return the keys that not every metric takes and this one does."""
     own = [key for key, (allowed, _) in ONLY_OF.items() if metric in allowed and key != "segment_by"]
-    needed = metric.has_cap and metric not in CAPS
-    return (
-        ", ".join(f"`{key}`{' (needed)' if key == 'code' or (key == 'cap' and needed) else ''}" for key in own) or "-"
+    needed = (
+        {"code"} | (set() if metric in CAPS else {"cap"}) | ({"limit"} if metric is Metric.FALLBACK_RATE else set())
     )
+    return ", ".join(f"`{key}`{' (needed)' if key in needed else ''}" for key in own) or "-"
 
 
 def presets() -> str:

@@ -13,12 +13,14 @@ class Counting:
     """Without a check that asks, nothing is counted and nothing is paid.
 
     `cuts` are the fields of `segment` by which errors are counted, by the name of the check. `predictions`: whether
-    rows are counted by what was predicted. `codes` are the faults whose rows are counted by key bucket.
+    rows are counted by what was predicted. `codes` are the faults whose rows are counted by key bucket,
+    `fallbacks` the names of checks on rows of the canary that stable answered.
     """
 
     cuts: Mapping[str, str] = field(default_factory=dict)
     predictions: bool = False
     codes: Mapping[str, str] = field(default_factory=dict)
+    fallbacks: tuple[str, ...] = ()
 
 
 NOTHING_MORE = Counting()
@@ -31,5 +33,6 @@ def counting_of(analysis: Analysis) -> Counting:
     return Counting(
         cuts={check.name: check.segment_by for check in errors if check.segment_by is not None},
         codes={check.name: check.code for check in checks if check.code is not None},
+        fallbacks=tuple(check.name for check in checks if check.metric is Metric.FALLBACK_RATE),
         predictions=any(check.metric is Metric.PREDICTION_DRIFT for check in checks),
     )

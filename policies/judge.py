@@ -13,6 +13,7 @@ from .checks import evidence_of
 from .comparison import Comparison
 from .epochs import EpochSums, Ledger, broken_split, by_epoch, first_errors, increments, known
 from .evidence import Evidence
+from .fallbacks import fallback_evidence
 from .gates import Outlook, rule, weights
 from .judgement import Cut, Judgement
 from .memory import Memory
@@ -74,6 +75,8 @@ def weighed(check: Check, memory: Memory, epochs: Sequence[EpochSums], plan: Pla
     """Return what speaks for and against the canary in one check."""
     if check.metric is Metric.PREDICTION_DRIFT:
         return moved_evidence(check, memory.movements[check.name], epochs, plan, memory.frozen, step)
+    if check.metric is Metric.FALLBACK_RATE:
+        return fallback_evidence(check, epochs, step)
     return evidence_of(check, memory.comparisons[check.name], epochs, plan, memory.frozen, step)
 
 

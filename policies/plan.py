@@ -94,11 +94,18 @@ class Metric(Enum):
     OWN = "own"
     PREDICTION_DRIFT = "prediction_drift"
     ERROR_CODE = "error_code"
+    FALLBACK_RATE = "fallback_rate"
 
     @property
     def is_served(self) -> bool:
         """Whether serving itself brings the evidence; the others wait for labels."""
-        return self in (Metric.ERROR_RATE, Metric.SLOW_RATE, Metric.PREDICTION_DRIFT, Metric.ERROR_CODE)
+        return self in (
+            Metric.ERROR_RATE,
+            Metric.ERROR_CODE,
+            Metric.SLOW_RATE,
+            Metric.PREDICTION_DRIFT,
+            Metric.FALLBACK_RATE,
+        )
 
     @property
     def is_event(self) -> bool:
@@ -107,6 +114,7 @@ class Metric(Enum):
             Metric.ERROR_RATE,
             Metric.ERROR_CODE,
             Metric.SLOW_RATE,
+            Metric.FALLBACK_RATE,
             Metric.ACCURACY,
             Metric.MISS_RATE,
             Metric.FALSE_ALARM_RATE,
@@ -204,6 +212,9 @@ class Routing:
             raise ValueError("the key field must not be empty nor one of " + ", ".join(sorted(NOT_KEYS)))
 
 
+WHOLE = (Metric.PREDICTION_DRIFT, Metric.ERROR_CODE, Metric.FALLBACK_RATE)
+"""Metrics of all rows that are not counted by segment."""
+
 CAPPED = {True: "needs a cap above 0 that bounds its losses", False: "has losses of 0..1 and takes no cap"}
 
 
@@ -213,7 +224,7 @@ class Check:
 
     `margin`: must be shown not to be worse by this much, for promotion. `tolerance`: must be shown worse than
     this, for rollback. Both are in the unit of the metric, or shares of stable's mean where `relative`. `limit`:
-    absolute bound on the canary whatever stable does.
+    absolute bound on the canary whatever stable does; `fallback_rate`, which compares nothing, has no other.
 
     By metric: `slower_than_ms` for `slow_rate`, None freezes a threshold from stable's own calls before step 1;
     `field`, `direction` for `mean`; `cap` bounds losses that have no bound of their own
@@ -274,7 +285,9 @@ class Check:
             raise ValueError(f"check {self.name}: only a mean has a margin relative to stable's")
         if self.code not in (FAULT_CODES if self.metric is Metric.ERROR_CODE else (None,)):
             raise ValueError(f"check {self.name}: error_code names one of {', '.join(FAULT_CODES)}, and no other does")
-        if self.segment_by is not None and self.metric in (Metric.PREDICTION_DRIFT, Metric.ERROR_CODE):
+        if self.metric is Metric.FALLBACK_RATE and (self.limit is None or self.role is Role.GUARDRAIL):
+            raise ValueError(f"check {self.name}: fallback_rate has a limit, and is a signal or info")
+        if self.segment_by is not None and self.metric in WHOLE:
             raise ValueError(f"check {self.name}: {self.metric.value} is compared over all rows, not by segment")
         if self.segment_by is not None and self.metric is Metric.SLOW_RATE:
             raise ValueError(f"check {self.name}: a call has rows of several segments, so slow_rate has none")

@@ -161,6 +161,9 @@ class Tally:
                 groups[group] = [row]
         for (revision, variant, mode, cohort, evidence), rows in groups.items():
             running = self._of(revision, Variant.SHADOW.value if mode == Variant.SHADOW.value else variant)
+            if cohort is None and (variant, mode) == (Variant.CANARY.value, "live"):
+                for check in counting.fallbacks:
+                    running.count_fallbacks(check, rows)
             if cohort is None and evidence:
                 running.add(rows, counting.predictions)
                 for check, field in counting.cuts.items():
@@ -262,6 +265,11 @@ class Running:
     def count_code(self, check: str, code: str, rows: Sequence[OutcomeRow]) -> None:
         """Add the rows that failed by themselves with one code, of rows that are evidence."""
         self.losses[check] = self.losses.get(check, Losses()) + row_errors(rows, code)
+
+    def count_fallbacks(self, check: str, rows: Sequence[OutcomeRow]) -> None:
+        """Add the rows that their variant did not answer, of randomised rows, whether they are evidence or not."""
+        failed = sum(not row.ok for row in rows)
+        self.losses[check] = self.losses.get(check, Losses()) + Losses.of_events(len(rows), failed)
 
     def _add_faults(self, rows: Sequence[OutcomeRow]) -> None:
         own = [row for row in rows if not row.by_call]

@@ -98,6 +98,11 @@ def finding_lines(finding: "FindingRecord") -> Iterator[str]:
     if finding.measure == "predictions":
         yield from distance_lines(finding)
         return
+    if finding.margin is None and "limit" in finding.values:
+        yield f"  canary: {events_of(finding, 'canary')}, in this step"
+        above = bar(finding.log_e_rollback, finding.threshold)
+        yield f"  limit: e-value {above} that it is above {percent(finding.values['limit'])}"
+        return
     for variant in ("canary", "stable"):
         yield f"  {variant}: {events_of(finding, variant)}"
     if finding.estimate is not None:

@@ -18,7 +18,7 @@ __all__ = ["CheckPart"]
 RELATIVE = {Metric.MEAN}
 """Metrics whose margin may be a share of stable's value."""
 
-OVER_ALL_ROWS = (Metric.PREDICTION_DRIFT, Metric.ERROR_CODE)
+OVER_ALL_ROWS = (Metric.PREDICTION_DRIFT, Metric.ERROR_CODE, Metric.FALLBACK_RATE)
 """Metrics of all rows that are not counted by segment."""
 
 ONLY_OF: dict[str, tuple[tuple[Metric, ...], str]] = {
@@ -62,8 +62,9 @@ CONDITIONS = [
     when(NUMBERS, each({"type": "number"})),
     when(RELATIVE, each({"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{PERCENT.pattern}$"}]})),
     when([metric for metric in Metric if metric.has_cap and metric not in CAPS], {"required": ["cap"]}),
-    when([metric for metric in Metric if metric not in MARGINS], {"required": ["margin"]}),
+    when([m for m in Metric if m not in MARGINS and m is not Metric.FALLBACK_RATE], {"required": ["margin"]}),
     when([Metric.ERROR_CODE], {"required": ["code"]}),
+    when([Metric.FALLBACK_RATE], {"required": ["limit"], "properties": {"margin": False, "tolerance": False}}),
     *(when([m for m in Metric if m not in allowed], {"properties": {k: False}}) for k, (allowed, _) in ONLY_OF.items()),
 ]
 """What an editor can know of the unit and the keys of each metric."""
@@ -102,7 +103,12 @@ class CheckPart(Part):
         "`error_rate` and `error_code`); of `prediction_drift`: the distance, 0 to 1, that is no drift yet",
         None,
     )
-    limit: Share | None = entry("roll back above this rate whatever stable does; only rates", None)
+    limit: Share | None = Field(
+        None,
+        validate_default=True,
+        description="roll back above this rate whatever stable does; only rates; needed by `fallback_rate`, "
+        "which holds the ramp above it",
+    )
     role: Annotated[Role, word_of({item.value: item for item in Role})] | None = entry(
         "`guardrail` can roll back and must pass, `signal` holds the ramp, `info` is only shown (default `guardrail`, "
         "of `prediction_drift` `signal`)",
@@ -123,6 +129,8 @@ class CheckPart(Part):
         measured: Measured | None = info.data.get("metric")
         if written is None or measured is None:
             return None
+        if measured.metric is Metric.FALLBACK_RATE:
+            raise ValueError("fallback_rate is compared with nothing but its limit; remove it")
         return difference_of(measured.metric, written)
 
     @field_validator("field", "direction", "cap", "limit", "slower_than", "segment_by", "code")
@@ -146,6 +154,24 @@ class CheckPart(Part):
             raise ValueError("missing; write for example cap: 500 (what is larger counts as 500)")
         return cap
 
+    @field_validator("limit")
+    @classmethod
+    def limit_where_needed(cls, limit: float | None, info: ValidationInfo) -> float | None:
+        """Refuse fallbacks without a limit, which is all they are held against."""
+        measured: Measured | None = info.data.get("metric")
+        if limit is None and measured is not None and measured.metric is Metric.FALLBACK_RATE:
+            raise ValueError("missing; write for example limit: 5%")
+        return limit
+
+    @field_validator("role")
+    @classmethod
+    def role_that_the_metric_bears(cls, role: Role | None, info: ValidationInfo) -> Role | None:
+        """Refuse a rollback on fallbacks: rows fall back in batches, so their test is bolder than it says."""
+        measured: Measured | None = info.data.get("metric")
+        if role is Role.GUARDRAIL and measured is not None and measured.metric is Metric.FALLBACK_RATE:
+            raise ValueError("fallback_rate cannot roll back, for rows fall back in batches; write signal or info")
+        return role
+
     @field_validator("code")
     @classmethod
     def code_where_needed(cls, code: str | None, info: ValidationInfo) -> str | None:
@@ -164,7 +190,7 @@ class CheckPart(Part):
             return margin
         metric = measured.metric
         if margin is None:
-            if metric not in MARGINS:
+            if metric not in MARGINS and metric is not Metric.FALLBACK_RATE:
                 raise ValueError(f"missing; write margin: 0.5, in the unit of {metric.value}")
             return None
         if metric.is_event and not 0 < margin.size < 1:
@@ -196,6 +222,10 @@ class CheckPart(Part):
     def value(self, name: str) -> Check:
         """Return it for the plan with the defaults of its metric."""
         metric = self.metric.metric
+        if metric is Metric.FALLBACK_RATE:
+            assert self.limit is not None, "validation asked for it"
+            return Check(name=name, metric=metric, margin=self.limit, limit=self.limit, dry_run=self.dry_run,
+                         role=self.role or default_role(metric))  # fmt: skip
         margin = self.margin or default_margin(metric, self.tolerance)
         tolerance = default_tolerance(metric, margin.size) if self.tolerance is None else self.tolerance.size
         is_slow, is_mean = metric is Metric.SLOW_RATE, metric is Metric.MEAN

@@ -64,8 +64,11 @@ def default_margin(metric: Metric, tolerance: Difference | None) -> Difference:
 
 
 def default_role(metric: Metric) -> Role:
-    """Return what a check may do that does not say it: a new model should predict differently, so drift only holds."""
-    return Role.SIGNAL if metric is Metric.PREDICTION_DRIFT else Role.GUARDRAIL
+    """Return what a check may do that does not say it: a new model should predict differently, so drift only holds.
+
+    Rows fall back in batches, so their rate is no exact test either.
+    """
+    return Role.SIGNAL if metric in (Metric.PREDICTION_DRIFT, Metric.FALLBACK_RATE) else Role.GUARDRAIL
 
 
 DEFAULT_CHECKS = (

@@ -126,6 +126,7 @@ def analysis(analysis: Analysis) -> dict[str, Any]:
 def check(check: Check) -> dict[str, Any]:
     """Return one check."""
     threshold = check.slower_than_ms
+    compares = check.metric is not Metric.FALLBACK_RATE
     values = {
         "metric": check.own or check.metric.value,
         "code": check.code,
@@ -133,8 +134,8 @@ def check(check: Check) -> dict[str, Any]:
         "direction": check.direction.value if check.metric is Metric.MEAN else None,
         "slower_than": None if threshold is None else format_duration(threshold),
         "cap": None if check.cap is None else format_plain(check.cap),
-        "margin": format_difference(check, check.margin),
-        "tolerance": format_difference(check, check.tolerance),
+        "margin": format_difference(check, check.margin) if compares else None,
+        "tolerance": format_difference(check, check.tolerance) if compares else None,
         "limit": None if check.limit is None else format_percent(check.limit * 100),
         "segment_by": check.segment_by,
         "role": check.role.value,

@@ -3,6 +3,10 @@
 from datetime import timedelta
 
 from coalmine.cli.findings import explain, recomputed
+from coalmine.policies import Check, Losses, Metric, Role, Sums
+from coalmine.policies.epochs import EpochSums
+from coalmine.policies.fallbacks import FallbackEvidence, fallback_evidence
+from coalmine.streams.looking import finding_record
 from tests.cli.records import NOW, PLAN, drift, errors, look, slow, view
 
 SITUATION = """\
@@ -48,6 +52,26 @@ drift (signal): ✖ fail
 
 def test_a_check_on_predictions_tells_a_distance() -> None:
     assert explain(view(findings=[drift()]), None, PLAN, NOW, "drift") == DRIFT
+
+
+FALLBACKS = """\
+rescued (signal): ✖ fail
+  above the limit of 5.0 %
+  canary: 100 of 1,000 rows answered by stable (10 %), in this step
+  limit: e-value over 1,000,000 of 20 [####################] that it is above 5.0 %"""
+
+
+def test_a_check_on_fallbacks_tells_its_limit_and_compares_nothing() -> None:
+    found = finding_record(fallbacks(1_000, 100).finding(failed=True, weight=0.0, plan=PLAN))
+    found.reason = "above the limit of 5.0 %"
+
+    assert explain(view(findings=[found]), None, PLAN, NOW, "rescued") == FALLBACKS
+
+
+def fallbacks(rows: int, rescued: int) -> FallbackEvidence:
+    check = Check(name="rescued", metric=Metric.FALLBACK_RATE, margin=0.05, limit=0.05, role=Role.SIGNAL)
+    sums = Sums(losses={"rescued": Losses.of_events(rows, rescued)})
+    return fallback_evidence(check, [EpochSums(0.1, 1, sums, Sums())], step=1)
 
 
 def test_the_whole_explanation_is_situation_and_every_check() -> None:
