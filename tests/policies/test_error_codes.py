@@ -49,11 +49,11 @@ def judged(by: By, canary: Sums, stable: Sums) -> Judgement:
     """Judge ten looks that add the same at each."""
     judged_plan = plan(INFO, BROKEN, by=by)
     memory, state = Memory.empty(judged_plan, frozen()), at_step(judged_plan)
-    sums = {"canary": Sums(), "stable": Sums()}
-    for number in range(1, 11):
+    sums = {"canary": canary, "stable": stable}
+    judgement = look(memory, Cut(number=1, now_ms=MINUTE, sums={2: sums}), state)
+    for number in range(2, 11):
         sums = {"canary": sums["canary"] + canary, "stable": sums["stable"] + stable}
-        judgement = look(memory, Cut(number=number, now_ms=number * MINUTE, sums={2: sums}), state)
-        memory = judgement.memory
+        judgement = look(judgement.memory, Cut(number=number, now_ms=number * MINUTE, sums={2: sums}), state)
     return judgement
 
 

@@ -4,8 +4,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
+import pytest
 
 from coalmine.cli.findings import explain
+from coalmine.errors import DecodeError
 from coalmine.policies import Analysis, Check, Metric, Phase, Plan, Role, counting_of
 from coalmine.streams.codec import encode
 from coalmine.streams.evidence import check
@@ -117,3 +119,24 @@ def test_without_fallbacks_it_goes_up_to_the_end() -> None:
     world.start().run(20)
 
     assert world.state.phase is Phase.PROMOTED
+
+
+HOSTILE = [
+    {"predicted": {"classes": {"late": 2}}},
+    {"predicted": {"classes": {"late": -1}}},
+    {"predicted": {"cells": "not base64"}},
+    {"predicted": {"cells": "////////////////"}},
+    {"predicted": {"cells": "gICA"}},
+    {"predicted": {"cells": "AQ=="}},
+    {"predicted": {"cells": "//8BAQ=="}},
+    {"predicted": {"other": 2}},
+    {"predicted": []},
+]
+
+
+@pytest.mark.parametrize("sums", HOSTILE)
+def test_predictions_that_no_tally_has_counted_are_no_evidence(sums: dict[str, object]) -> None:
+    record = Evidence(rollout="flights", revision=1, partition=0, offset=1, ts=1, sums={"stable": {"rows": 1, **sums}})
+
+    with pytest.raises(DecodeError):
+        check(record)
