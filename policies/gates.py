@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .evidence import Evidence
 from .finding import Decision, Verdict
-from .plan import By, Check, OnInsufficient, OnSuccess, Plan, Role
+from .plan import By, Check, Metric, OnInsufficient, OnSuccess, Plan, Role
 from .ramp import is_last_step, stage_name
 from .state import Phase, State
 from .stats.combine import blamed, log_mean_of
@@ -22,6 +22,9 @@ __all__ = ["FEWEST_KEYS", "Outlook", "Ruling", "rule", "weights"]
 
 SEGMENT_SHARE = 0.15
 """Share of the rollback decision that all checks by segment have together: they must not cost the others much."""
+
+DRIFT_SHARE = 0.05
+"""Share that all checks on the distribution of predictions have together: a new model should predict differently."""
 
 FEWEST_KEYS = 200
 """Effective keys below which nothing moves up under keyed routing: a handful of keys can look like anything."""
@@ -74,12 +77,22 @@ def rule(checks: Sequence[Evidence], outlook: Outlook, state: State, plan: Plan)
 def weights(checks: Sequence[Check]) -> list[float]:
     """Return the share of each check in the rollback decision; they sum to 1.
 
-    Checks by segment share `SEGMENT_SHARE` by the number of them, all others the rest; where there is only one kind,
-    it has everything.
+    Checks by segment share `SEGMENT_SHARE` by the number of them, those on predictions `DRIFT_SHARE`, all others the
+    rest; without others these two divide everything between them.
     """
-    groups = [check.segment_by is not None for check in checks]
-    whole = {True: SEGMENT_SHARE, False: 1.0 - SEGMENT_SHARE} if len(set(groups)) == 2 else {True: 1.0, False: 1.0}
-    return [whole[group] / groups.count(group) for group in groups]
+    groups = [share_of_kind(check) for check in checks]
+    bounded = [share for share in (SEGMENT_SHARE, DRIFT_SHARE) if share in groups]
+    if None in groups:
+        rest = 1.0 - sum(bounded)
+        return [(rest if group is None else group) / groups.count(group) for group in groups]
+    return [group / sum(bounded) / groups.count(group) for group in groups if group is not None]
+
+
+def share_of_kind(check: Check) -> float | None:
+    """Return what all checks of this kind have together, None for the kind that has the rest."""
+    if check.metric is Metric.PREDICTION_DRIFT:
+        return DRIFT_SHARE
+    return None if check.segment_by is None else SEGMENT_SHARE
 
 
 def taken_back(acting: Sequence[Evidence], log_e: float, threshold: float) -> tuple[str, str | None] | None:

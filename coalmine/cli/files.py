@@ -144,7 +144,7 @@ def check_row(check: "Check") -> list[str]:
 
     from ..rollout_file.differences import in_words
 
-    metric = check.own or check.metric.value
+    metric = check.own or (check.metric.value if check.code is None else f"{check.metric.value} {check.code}")
     if check.slower_than_ms is not None:
         metric += f" over {check.slower_than_ms:g} ms"
     if check.field is not None:
@@ -154,4 +154,9 @@ def check_row(check: "Check") -> list[str]:
         metric += f" by {check.segment_by}"
     role = check.role.value + (" (dry run)" if check.dry_run else "")
     limit = "-" if check.limit is None else percent(check.limit)
-    return [check.name, metric, role, in_words(check, check.margin), in_words(check, check.tolerance), limit]
+    bounds = (
+        ["-", "-"]
+        if check.metric.value == "fallback_rate"
+        else [in_words(check, check.margin), in_words(check, check.tolerance)]
+    )
+    return [check.name, metric, role, *bounds, limit]

@@ -31,6 +31,7 @@ from coalmine.policies import (
 )
 from coalmine.policies.bins import MOST_CLASSES, bins_of
 from coalmine.policies.epochs import EpochSums
+from coalmine.policies.gates import weights
 from coalmine.policies.movement import Movement
 from coalmine.policies.stats.keys import effective_keys
 from coalmine.policies.stats.predictions import cell_edge, cells_of
@@ -194,6 +195,17 @@ def test_a_guardrail_rolls_back_and_must_be_passed() -> None:
     assert last(MOVED, guard).decision is Decision.ROLLBACK
     assert last(near, guard, looks=2).decision is Decision.HOLD
     assert last(ALIKE, guard).decision is Decision.ADVANCE
+
+
+def test_it_has_a_twentieth_of_the_decision_however_many_there_are() -> None:
+    guard, segment = replace(DRIFT, role=Role.GUARDRAIL), replace(ERRORS, name="by", segment_by="carrier")
+    second = replace(guard, name="second")
+
+    assert weights([ERRORS, guard, second]) == [0.95, 0.025, 0.025]
+    assert weights([ERRORS, guard, segment]) == pytest.approx([0.8, 0.05, 0.15])
+    assert weights([guard, segment]) == pytest.approx([0.25, 0.75])
+    assert weights([guard]) == [1.0]
+    assert weights([segment, ERRORS]) == [0.15, 0.85]
 
 
 def test_rows_without_an_answer_are_in_the_last_bin() -> None:
