@@ -215,7 +215,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         shutil.rmtree(KEPT, ignore_errors=True)
     ends = time.monotonic() + 60 * options.minutes
     report = Report("policy-runs", ABOUT)
-    report.command = "python -m bench.policy_runs"
     if options.resume:
         report.line("played in several pieces; the date is that of the last one")
     with ProcessPoolExecutor(options.processes) as pool:
