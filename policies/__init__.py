@@ -22,6 +22,7 @@ from .counting import NOTHING_MORE, Counting, counting_of
 from .drift import Drift, FeatureDrift
 from .finding import Decision, Finding, Status, Verdict
 from .frozen import LEAST_CALLS, LEAST_ROWS, frozen_numbers
+from .history import FrozenNumbers, LossHistory
 from .judge import look
 from .judgement import Cut, Judgement
 from .losses import mean_losses, row_losses
@@ -39,8 +40,6 @@ from .plan import (
     Check,
     Clock,
     Direction,
-    FrozenNumbers,
-    LossHistory,
     Metric,
     ModelRef,
     OnInsufficient,

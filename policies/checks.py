@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from .comparison import Comparison
 from .epochs import EpochSums
 from .finding import Finding, Status
+from .history import FrozenNumbers
 from .metrics import Bounds, bounds_of, measures, slow_threshold_ms
-from .plan import Check, FrozenNumbers, Metric, Plan
+from .plan import Check, Metric, Plan
 from .reading import Reading, read
 from .stats.combine import log_mean_of
 from .stats.excess import log_e_above

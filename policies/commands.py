@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from .plan import FrozenNumbers, ModelRef, Plan
+from .history import FrozenNumbers
+from .plan import ModelRef, Plan
 
 __all__ = [
     "VERBS",

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from .history import FrozenNumbers
 from .lanes import Pace, Supply, lanes
 from .metrics import bounds_of, measures
-from .plan import Check, FrozenNumbers, Metric, Plan
+from .plan import Check, Metric, Plan
 from .planning import Course, End, course, detectable, needed, provable
 from .reading import BUCKET_EVENTS, VARIANT_KEYS
 from .wording import amount, percent, points, span

@@ -1,7 +1,8 @@
 """The numbers that are taken from stable's own history before step 1 and never change in the attempt."""
 
 from .bins import bins_of
-from .plan import Check, FrozenNumbers, LossHistory, Metric, Plan
+from .history import FrozenNumbers, LossHistory
+from .plan import Check, Metric, Plan
 from .scorecard import OTHER, Sums, segment_name
 from .stats.durations import DURATION_UPPER_MS, duration_quantile
 from .stats.losses import Losses

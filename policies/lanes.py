@@ -18,8 +18,9 @@ import numpy as np
 
 from .comparison import worse_test
 from .gates import weights
+from .history import FrozenNumbers
 from .metrics import Bounds, Measure, Unit, bounds_of, measures
-from .plan import By, Check, FrozenNumbers, Plan, Role
+from .plan import By, Check, Plan, Role
 from .reading import BUCKET_EVENTS, VARIANT_KEYS
 from .scorecard import OTHER
 from .stats.bernstein import BET_HIGHEST, BET_LOWEST

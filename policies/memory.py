@@ -6,9 +6,10 @@ from typing import Any
 
 from .comparison import Comparison
 from .epochs import Ledger
+from .history import FrozenNumbers
 from .metrics import bounds_of, measures
 from .movement import Movement
-from .plan import FrozenNumbers, Metric, Plan
+from .plan import Metric, Plan
 from .scorecard import Sums
 
 __all__ = ["Memory"]

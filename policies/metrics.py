@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from .plan import Check, Direction, FrozenNumbers, LossHistory, Metric
+from .history import FrozenNumbers, LossHistory
+from .plan import Check, Direction, Metric
 from .scorecard import OTHER, Sums, segment_name
 from .stats.losses import Losses
 from .wording import amount, percent

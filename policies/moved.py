@@ -19,8 +19,9 @@ import numpy as np
 from .bins import PredictionBins
 from .epochs import EpochSums
 from .finding import Finding, Status
+from .history import FrozenNumbers
 from .movement import Movement, counts_by_epoch, loosened
-from .plan import By, Check, FrozenNumbers, Plan
+from .plan import By, Check, Plan
 from .stats.distribution import ClassCounts, Distance, distance, shares
 from .wording import amount, e_value, percent
 

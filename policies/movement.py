@@ -19,7 +19,8 @@ import numpy as np
 from .bins import PredictionBins
 from .comparison import late_looks_of
 from .epochs import EpochSums
-from .plan import By, Check, FrozenNumbers, Plan
+from .history import FrozenNumbers
+from .plan import By, Check, Plan
 from .scorecard import Sums
 from .stats.closeness import Apart, Close
 from .stats.distribution import ClassCounts

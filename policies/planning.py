@@ -11,8 +11,9 @@ from enum import Enum
 
 from .checks import SEGMENT_STEPS, SEGMENT_TRAFFIC
 from .frozen import LEAST_CALLS, LEAST_LABELS, LEAST_ROWS
+from .history import FrozenNumbers
 from .lanes import MIXTURE_COST, Lane, Pace, Supply, lanes
-from .plan import FrozenNumbers, Plan, Step
+from .plan import Plan, Step
 
 __all__ = ["Course", "End", "Stay", "course", "detectable", "needed", "provable"]
 

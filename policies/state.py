@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from .plan import FrozenNumbers, ModelRef, Plan, Step
+from .history import FrozenNumbers
+from .plan import ModelRef, Plan, Step
 
 __all__ = ["Applied", "At", "Effect", "Epoch", "Phase", "Refusal", "State", "initial"]
 
