@@ -5,6 +5,7 @@ Ends with 1 when a bar was missed or a proof could not be finished.
 """
 
 import argparse
+import importlib
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -41,39 +42,14 @@ def on_kafka(name: str, measure: Callable[[Site], Report]) -> Proof:
     return prove
 
 
-def null_rates() -> bool:
-    """Simulate identical models; needs no Kafka."""
-    from .null_rates import main as study
+def on_paper(name: str) -> Proof:
+    """Return the proof that a study brings; it needs no Kafka, and is imported only when it runs."""
 
-    return study([]) == 0
+    def prove() -> bool:
+        study = importlib.import_module(f".{name.replace('-', '_')}", __package__)
+        return bool(study.main([]) == 0)
 
-
-def decisions() -> bool:
-    """Ask single checks about identical and worse models; needs no Kafka."""
-    from .decisions import main as study
-
-    return study([]) == 0
-
-
-def many_checks() -> bool:
-    """Ask ten guardrails and ten segments at once; needs no Kafka."""
-    from .many_checks import main as study
-
-    return study([]) == 0
-
-
-def simpson() -> bool:
-    """Ramp identical models over real flights; needs no Kafka."""
-    from .simpson import main as study
-
-    return study([]) == 0
-
-
-def policy_runs() -> bool:
-    """Play whole rollouts; needs no Kafka."""
-    from .policy_runs import main as study
-
-    return study([]) == 0
+    return prove
 
 
 PROOFS: dict[str, Proof] = {
@@ -87,11 +63,11 @@ PROOFS: dict[str, Proof] = {
     "broker-away": on_kafka("broker-away", broker_away),
     "poison": on_kafka("poison", poisoned),
     "null-live": on_kafka("null-live", null_live),
-    "null-rates": null_rates,
-    "policy-runs": policy_runs,
-    "decisions": decisions,
-    "many-checks": many_checks,
-    "simpson": simpson,
+    "null-rates": on_paper("null-rates"),
+    "policy-runs": on_paper("policy-runs"),
+    "decisions": on_paper("decisions"),
+    "many-checks": on_paper("many-checks"),
+    "simpson": on_paper("simpson"),
     "demo": demo_runs,
 }
 """Every proof by name, the quick ones first; all of them take about two hours on two cores."""

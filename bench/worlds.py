@@ -47,6 +47,9 @@ DRAWN = 20_000
 PLACES = 1 << 18
 """Entries of the table that keys are drawn from; the rarest of 3,000 keys has some twenty."""
 
+DEFAULT_STEPS = 5
+"""Steps of the shipped ramp, whose holds in all set how the tests spread their later starts."""
+
 CHECK = "loss"
 """The name of the one check."""
 
@@ -112,7 +115,7 @@ def plan_of(world: World) -> Plan:
     metric = world.metric if world.is_event else Metric.BRIER
     check = Check(name=CHECK, metric=metric, margin=world.margin, tolerance=world.tolerance,
                   slower_than_ms=SLOW_MS if metric is Metric.SLOW_RATE else None)  # fmt: skip
-    hold_ms = sum(Step(weight=1).hold_ms for _ in range(5)) // len(world.stages)
+    hold_ms = DEFAULT_STEPS * Step(weight=1).hold_ms // len(world.stages)
     return Plan(
         name="study",
         topics=Topics.of("study"),

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .stats.durations import count_above
-from .stats.losses import Losses, no_buckets
+from .stats.losses import NO_BUCKETS, Losses
 from .stats.moments import Moments
 from .stats.predictions import NO_PREDICTIONS, PredictionCounts
 
@@ -66,8 +66,8 @@ class Sums:
     calls: int = 0
     call_faults: Mapping[str, int] = field(default_factory=dict)
     call_ms: Mapping[int, int] = field(default_factory=dict)
-    bucket_rows: tuple[int, ...] = field(default_factory=no_buckets)
-    bucket_faults: tuple[int, ...] = field(default_factory=no_buckets)
+    bucket_rows: tuple[int, ...] = NO_BUCKETS
+    bucket_faults: tuple[int, ...] = NO_BUCKETS
     fault_keys: frozenset[int] = frozenset()
     key_bound: int = ALL_KEYS
     losses: Mapping[str, Losses] = field(default_factory=dict)
@@ -150,8 +150,8 @@ class Sums:
             calls=value.get("calls", 0),
             call_faults=value.get("call_faults", {}),
             call_ms=paired(value.get("call_ms", [])),
-            bucket_rows=tuple(value.get("bucket_rows", no_buckets())),
-            bucket_faults=tuple(value.get("bucket_faults", no_buckets())),
+            bucket_rows=tuple(value.get("bucket_rows", NO_BUCKETS)),
+            bucket_faults=tuple(value.get("bucket_faults", NO_BUCKETS)),
             fault_keys=unpacked(value.get("fault_keys", "")),
             key_bound=int(value["key_bound"], 16) if "key_bound" in value else ALL_KEYS,
             losses={name: Losses.from_json(losses) for name, losses in value.get("losses", {}).items()},

@@ -7,14 +7,14 @@ loss is rounded by 8e-6 of its range at most, in both variants alike.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import add, sub
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["KEY_BUCKETS", "LOSS_UNIT", "Losses", "no_buckets"]
+__all__ = ["KEY_BUCKETS", "LOSS_UNIT", "NO_BUCKETS", "Losses"]
 
 KEY_BUCKETS = 64
 """Groups of keys, by a hash of their own, between which the variance of keyed traffic is measured."""
@@ -25,11 +25,6 @@ LOSS_UNIT = 1 << 16
 
 NO_BUCKETS = (0,) * KEY_BUCKETS
 """The counts per key bucket of no rows."""
-
-
-def no_buckets() -> tuple[int, ...]:
-    """Return `NO_BUCKETS`."""
-    return NO_BUCKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +42,8 @@ class Losses:
     n: int = 0
     total: int = 0
     squares: int = 0
-    bucket_n: tuple[int, ...] = field(default_factory=no_buckets)
-    bucket_total: tuple[int, ...] = field(default_factory=no_buckets)
+    bucket_n: tuple[int, ...] = NO_BUCKETS
+    bucket_total: tuple[int, ...] = NO_BUCKETS
 
     @classmethod
     def of(cls, losses: ArrayLike, buckets: ArrayLike) -> "Losses":
