@@ -1,13 +1,13 @@
 """Models: packages, loading, and calling them batch by batch. Knows nothing of traffic or rollouts."""
 
+from .cell import Cell, FeatureType, Row
 from .engine import Answers, Call, FaultCode, answer
 from .features import Misfit, violation
+from .histogram import Histogram, histogram_of
 from .linear import Linear
 from .load import load
 from .manifest import (
-    Cell,
     Feature,
-    FeatureType,
     Flavor,
     Golden,
     GoldenRow,
@@ -15,7 +15,6 @@ from .manifest import (
     Matrix,
     OutputKind,
     PackageFile,
-    Row,
 )
 from .model import Model
 from .pack import pack
@@ -31,6 +30,7 @@ __all__ = [
     "Flavor",
     "Golden",
     "GoldenRow",
+    "Histogram",
     "Linear",
     "Manifest",
     "Matrix",
@@ -41,6 +41,7 @@ __all__ = [
     "PackageFile",
     "Row",
     "answer",
+    "histogram_of",
     "load",
     "pack",
     "read",

@@ -12,8 +12,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .cell import Row
 from .features import Misfit
-from .manifest import OutputKind, Row
+from .manifest import OutputKind
 from .model import Model
 
 __all__ = ["Answers", "Call", "FaultCode", "answer"]

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .manifest import Cell, Feature, FeatureType, Manifest, Matrix, Row
+from .cell import Cell, FeatureType, Row
+from .manifest import Feature, Manifest, Matrix
 
 __all__ = ["Encoder", "Misfit", "violation"]
 

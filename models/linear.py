@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from .cell import FeatureType, Row
 from .features import Encoder
-from .manifest import Feature, FeatureType, Manifest, Matrix, OutputKind, Row
+from .manifest import Feature, Manifest, Matrix, OutputKind
 from .model import Model
 from .store import Package
 

@@ -7,12 +7,12 @@ files, libraries or flavors' inner workings.
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+
+from .cell import FeatureType, Row
+from .histogram import Histogram
 
 __all__ = [
-    "Cell",
     "Feature",
-    "FeatureType",
     "Flavor",
     "Golden",
     "GoldenRow",
@@ -20,25 +20,10 @@ __all__ = [
     "Matrix",
     "OutputKind",
     "PackageFile",
-    "Row",
 ]
-
-Cell: TypeAlias = float | str | bool | None
-"""The value of one feature of one row."""
-
-Row: TypeAlias = tuple[Cell, ...]
-"""The features of one request, in the order of the manifest."""
 
 MAX_FILE_BYTES = 1 << 30
 """Largest file of a package, in bytes: a worker holds it in memory while it parses it."""
-
-
-class FeatureType(Enum):
-    """What a cell of the feature may be."""
-
-    NUMBER = "number"
-    STRING = "string"
-    BOOLEAN = "boolean"
 
 
 class Flavor(Enum):
@@ -67,7 +52,8 @@ class Feature:
     """One input of the model.
 
     `nullable`: null (and a missing field) is a value the model knows. `categories`: the only strings allowed
-    (empty: any). `minimum`, `maximum`: inclusive bounds of a number; None: no bound.
+    (empty: any). `minimum`, `maximum`: inclusive bounds of a number; None: no bound. `histogram`: how the feature was
+    distributed in the rows the model was trained on; None: not known.
     """
 
     name: str
@@ -76,6 +62,7 @@ class Feature:
     categories: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    histogram: Histogram | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -89,6 +76,17 @@ class Feature:
             raise ValueError(f"feature {self.name!r}: only a number can have bounds")
         if not all(map(math.isfinite, bounds)) or bounds != sorted(bounds):
             raise ValueError(f"feature {self.name!r}: bounds must be finite and the minimum below the maximum")
+        if self.histogram is not None:
+            self._check_histogram(self.histogram)
+
+    def _check_histogram(self, histogram: Histogram) -> None:
+        is_number = self.type is FeatureType.NUMBER
+        if is_number and histogram.categories:
+            raise ValueError(f"feature {self.name!r}: the histogram of a number has edges, not categories")
+        if not is_number and not histogram.categories:
+            raise ValueError(f"feature {self.name!r}: the histogram of a {self.type.value} needs categories")
+        if self.type is FeatureType.BOOLEAN and set(histogram.categories) != {"false", "true"}:
+            raise ValueError(f"feature {self.name!r}: the categories of a boolean are false and true")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,10 @@ from typing import Any, NoReturn, TypeVar
 
 from coalmine.errors import Refused
 
+from .cell import Cell, FeatureType
+from .histogram import Histogram
 from .manifest import (
-    Cell,
     Feature,
-    FeatureType,
     Flavor,
     Golden,
     GoldenRow,
@@ -36,7 +36,9 @@ _T = TypeVar("_T")
 
 _KEYS = {
     "": ({"format", "name", "version", "flavor", "features", "output", "files", "golden"}, {"matrix"}),
-    "feature": ({"name", "type"}, {"nullable", "categories", "min", "max"}),
+    "feature": ({"name", "type"}, {"nullable", "categories", "min", "max", "histogram"}),
+    "histogram of numbers": ({"edges", "counts"}, {"missing"}),
+    "histogram of categories": ({"categories", "counts"}, {"other", "missing"}),
     "output": ({"kind"}, set[str]()),
     "file": ({"name", "size", "sha256"}, set[str]()),
     "golden": ({"rows", "tolerance"}, set[str]()),
@@ -89,9 +91,17 @@ def _feature_document(feature: Feature) -> dict[str, Any]:
         "categories": list(feature.categories) or None,
         "min": feature.minimum,
         "max": feature.maximum,
+        "histogram": _histogram_document(feature.histogram) if feature.histogram else None,
     }
     given = {key: value for key, value in optional.items() if value is not None}
     return {"name": feature.name, "type": feature.type.value, **given}
+
+
+def _histogram_document(histogram: Histogram) -> dict[str, Any]:
+    bins: dict[str, Any] = {"edges": histogram.edges}
+    if histogram.categories:
+        bins = {"categories": histogram.categories, "other": histogram.other}
+    return {**bins, "counts": histogram.counts, "missing": histogram.missing}
 
 
 def _manifest(document: Any) -> Manifest:
@@ -116,24 +126,36 @@ def _manifest(document: Any) -> Manifest:
 
 def _feature(value: Any, path: str) -> Feature:
     fields = _object(value, path, "feature")
+    kind = _member(FeatureType, fields["type"], f"{path}.type")
     return Feature(
         name=_text(fields["name"], f"{path}.name"),
-        type=_member(FeatureType, fields["type"], f"{path}.type"),
+        type=kind,
         nullable=_boolean(fields.get("nullable", False), f"{path}.nullable"),
         categories=_each(fields.get("categories", []), f"{path}.categories", _text),
         minimum=_number(fields["min"], f"{path}.min") if "min" in fields else None,
         maximum=_number(fields["max"], f"{path}.max") if "max" in fields else None,
+        histogram=_histogram(fields["histogram"], f"{path}.histogram", kind) if "histogram" in fields else None,
     )
+
+
+def _histogram(value: Any, path: str, kind: FeatureType) -> Histogram:
+    bins = "numbers" if kind is FeatureType.NUMBER else "categories"
+    fields = _object(value, path, f"histogram of {bins}")
+    counts = _each(fields["counts"], f"{path}.counts", _integer)
+    edges = _each(fields.get("edges", []), f"{path}.edges", _number)
+    categories = _each(fields.get("categories", []), f"{path}.categories", _text)
+    other, missing = (_integer(fields.get(key, 0), f"{path}.{key}") for key in ("other", "missing"))
+    try:
+        return Histogram(counts=counts, edges=edges, categories=categories, other=other, missing=missing)
+    except ValueError as error:
+        raise _Wrong(f"{path}: {error}") from error
 
 
 def _file(value: Any, path: str) -> PackageFile:
     fields = _object(value, path, "file")
-    size = fields["size"]
-    if type(size) is not int:
-        raise _Wrong(f"{path}.size: an integer is expected")
     return PackageFile(
         name=_text(fields["name"], f"{path}.name"),
-        size=size,
+        size=_integer(fields["size"], f"{path}.size"),
         sha256=_text(fields["sha256"], f"{path}.sha256"),
     )
 
@@ -186,7 +208,16 @@ def _boolean(value: Any, path: str) -> bool:
 def _number(value: Any, path: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Wrong(f"{path}: a number is expected")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise _Wrong(f"{path}: the number is beyond float64") from error
+
+
+def _integer(value: Any, path: str) -> int:
+    if type(value) is not int:
+        raise _Wrong(f"{path}: an integer is expected")
+    return value
 
 
 def _cell(value: Any, path: str) -> Cell:

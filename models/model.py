@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .manifest import Manifest, Row
+from .cell import Row
+from .manifest import Manifest
 
 __all__ = ["Model"]
 

@@ -16,8 +16,9 @@ import skops.io
 from numpy.typing import NDArray
 
 from . import allowed
+from .cell import Row
 from .features import Encoder
-from .manifest import Manifest, OutputKind, Row
+from .manifest import Manifest, OutputKind
 from .model import Model
 from .store import Package
 

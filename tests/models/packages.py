@@ -1,5 +1,6 @@
 """Small packages for the tests of loading."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from coalmine.models import Feature, FeatureType, Linear, Model, OutputKind, Row, pack
@@ -13,7 +14,7 @@ def linear(logit: bool = True, slope: float = 2.0) -> Linear:
     return Linear(logit=logit, intercept=0.5, weights={"x": slope}, effects={"colour": {"red": 1.0, "blue": -1.0}})
 
 
-def packed(directory: Path, model: object = None) -> Model:
+def packed(directory: Path, model: object = None, reference: Sequence[Row] = ()) -> Model:
     return pack(
         model or linear(),
         directory,
@@ -22,4 +23,5 @@ def packed(directory: Path, model: object = None) -> Model:
         features=[NUMBER, COLOUR],
         output=OutputKind.PROBABILITY,
         golden=ROWS,
+        reference=reference,
     )
