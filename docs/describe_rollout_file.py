@@ -8,7 +8,7 @@ from coalmine.policies import FAULT_CODES, Check, Metric
 from coalmine.rollout_file.checks import ONLY_OF
 from coalmine.rollout_file.differences import format_difference
 from coalmine.rollout_file.json_schema import json_schema
-from coalmine.rollout_file.presets import CAPS, FIELD, MARGINS, PRESETS, default_tolerance
+from coalmine.rollout_file.presets import CAPS, FEATURE_LIMIT, FIELD, MARGINS, PRESETS, default_tolerance
 from coalmine.rollout_file.units import format_number, format_percent
 
 PAGE = Path(__file__).with_name("rollout-file.md")
@@ -51,6 +51,11 @@ the first step. A new model should predict a little differently, so by default i
 beyond `tolerance` holds the ramp until it is so no more. As a `guardrail` it rolls back, and promotion needs the
 distance shown to be below `margin` (by default twice the tolerance, at least 0.1); with `by: key` it cannot be one,
 because rows of sticky keys say less than they seem to and the test is approximate there.
+
+`feature_drift` holds each feature of all requests against the rows the canary was trained on: their histograms stand in
+its package (`pack(..., reference=rows)`) and come along with `coalmine start`. A feature is named once its distance is
+shown to be beyond `limit`. That says nothing of the canary, so such a check is `info`, or a `signal`, which holds the
+ramp.
 """
 
 MEANINGS = {
@@ -67,6 +72,7 @@ MEANINGS = {
     Metric.SQUARED_ERROR: "squared distance of the prediction from the label",
     Metric.OWN: "a loss of 0..1 computed by a class of yours",
     Metric.FALLBACK_RATE: "rows assigned to the canary that stable had to answer, for whatever reason",
+    Metric.FEATURE_DRIFT: "total variation between a feature of the requests and the rows the canary was trained on",
     Metric.PREDICTION_DRIFT: "total variation between the canary's predictions and stable's, 0..1",
 }
 
@@ -172,8 +178,9 @@ def name(metric: Metric) -> str:
 
 def margin(metric: Metric) -> str:
     """Return the default margin and tolerance of a metric as an author would write them."""
-    if metric is Metric.FALLBACK_RATE:
-        return "none: only a `limit`, which holds the ramp"
+    if metric.has_only_a_limit:
+        limit = f" (`{format_percent(FEATURE_LIMIT * 100)}`)" if metric is Metric.FEATURE_DRIFT else ""
+        return f"none: only a `limit`{limit}, which holds the ramp if the role is `signal`"
     if metric not in MARGINS:
         return "a number in the unit of the label; no default"
     size, relative = MARGINS[metric].size, MARGINS[metric].relative

@@ -63,7 +63,7 @@ from .ramp import (
     step_at,
 )
 from .readiness import HEARTBEAT_LIFE_MS, ModelStatus, NeverReady, Readiness, Ready, Waiting, WorkerReport, readiness
-from .reference import CategoryReference, NumberReference
+from .reference import MOST_BINS, Reference, fitting
 from .replay import RecordedLook, recorded_cut, replay
 from .rollout import TRANSITIONS, Transition, advance
 from .routing import Assignment, Cohort, Column, Router, key_hash
@@ -87,6 +87,7 @@ __all__ = [
     "LONGEST_MS",
     "LOSS_UNIT",
     "MINUTES_OF_A_DAY",
+    "MOST_BINS",
     "MOST_SAMPLES",
     "MOST_WINDOWS",
     "NOTHING_MORE",
@@ -103,7 +104,6 @@ __all__ = [
     "Breaker",
     "By",
     "CallRow",
-    "CategoryReference",
     "Check",
     "Clock",
     "Cohort",
@@ -130,7 +130,6 @@ __all__ = [
     "ModelStatus",
     "Moments",
     "NeverReady",
-    "NumberReference",
     "OnInsufficient",
     "OnSuccess",
     "OutcomeRow",
@@ -144,6 +143,7 @@ __all__ = [
     "Readiness",
     "Ready",
     "RecordedLook",
+    "Reference",
     "Refusal",
     "Resume",
     "Retry",
@@ -173,6 +173,7 @@ __all__ = [
     "closed_until",
     "counting_of",
     "duration_quantile",
+    "fitting",
     "frozen_numbers",
     "initial",
     "is_bake",

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from .history import FrozenNumbers
 from .plan import ModelRef, Plan
+from .reference import Reference
 
 __all__ = [
     "VERBS",
@@ -56,12 +57,16 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start(Command):
-    """Begin a new attempt with `canary`; `file` is the whole plan, absent: that of the last attempt."""
+    """Begin a new attempt with `canary`; `file` is the whole plan, absent: that of the last attempt.
+
+    `references` are how the features of the canary were distributed when it was trained.
+    """
 
     canary: ModelRef
     file: Plan | None = None
     file_digest: str = ""
     replace: bool = False
+    references: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

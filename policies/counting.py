@@ -13,12 +13,13 @@ class Counting:
     """Without a check that asks, nothing is counted and nothing is paid.
 
     `cuts` are the fields of `segment` by which errors are counted, by the name of the check. `predictions`: whether
-    rows are counted by what was predicted. `codes` are the faults whose rows are counted by key bucket,
-    `fallbacks` the names of checks on rows of the canary that stable answered.
+    rows are counted by what was predicted, `features`: by what was asked. `codes` are the faults whose rows are
+    counted by key bucket, `fallbacks` the names of checks on rows of the canary that stable answered.
     """
 
     cuts: Mapping[str, str] = field(default_factory=dict)
     predictions: bool = False
+    features: bool = False
     codes: Mapping[str, str] = field(default_factory=dict)
     fallbacks: tuple[str, ...] = ()
 
@@ -35,4 +36,5 @@ def counting_of(analysis: Analysis) -> Counting:
         codes={check.name: check.code for check in checks if check.code is not None},
         fallbacks=tuple(check.name for check in checks if check.metric is Metric.FALLBACK_RATE),
         predictions=any(check.metric is Metric.PREDICTION_DRIFT for check in checks),
+        features=any(check.metric is Metric.FEATURE_DRIFT for check in checks),
     )

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .reference import Reference
 from .stats.combine import blamed
@@ -87,7 +87,7 @@ class Drift:
         restarts = Restarts.start((len(references), len(STEPS)), late_looks)
         return cls(tuple(references), tolerance, nothing, nothing, restarts)
 
-    def update(self, counts: Sequence[Floats]) -> "Drift":
+    def update(self, counts: Sequence[ArrayLike]) -> "Drift":
         """Return the tests after one more look: for each feature, its new rows by bin (`Reference.count`)."""
         new = padded(counts, self.seen.shape[1])
         rows = new.sum(axis=1, keepdims=True)
@@ -122,8 +122,7 @@ class Drift:
     def moved(self, alpha: float) -> tuple[str, ...]:
         """Return the names of the features that have moved, the clearest first.
 
-        >>> from coalmine.policies.reference import CategoryReference
-        >>> origin = CategoryReference(name="origin", categories=("EWR", "JFK"), counts=(5_000, 5_000))
+        >>> origin = Reference(name="origin", categories=("EWR", "JFK"), counts=(5_000, 5_000))
         >>> test = Drift.start([origin], tolerance=0.05, late_looks=100)
         >>> for _ in range(3):
         ...     test = test.update([origin.count(["EWR"] * 70 + ["JFK"] * 30)])
@@ -133,22 +132,34 @@ class Drift:
         log_e = [self.restarts.part(index).value(LOG_PRIOR) for index in range(len(self.references))]
         return tuple(self.references[index].name for index in blamed(log_e, alpha))
 
+    def log_e(self) -> float:
+        """Return ln of the largest of k times the k-th largest e-value by the number of features; 0 without any.
+
+        It reaches ln(1/alpha) exactly where `moved` names a feature (e-BH), so it is what decides.
+        """
+        log_e = sorted((self.restarts.part(i).value(LOG_PRIOR) for i in range(len(self.references))), reverse=True)
+        return max((value + math.log(k / len(log_e)) for k, value in enumerate(log_e, start=1)), default=0.0)
+
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON, without the references; floats keep every bit."""
-        return {"seen": self.seen.tolist(), "recent": self.recent.tolist(), **self.restarts.to_json()}
+        counts = {"seen": self.seen.tolist(), "recent": self.recent.tolist()}
+        return {"tolerance": self.tolerance, **counts, **self.restarts.to_json()}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any], references: Sequence[Reference], tolerance: float) -> "Drift":
+    def from_json(cls, value: Mapping[str, Any], references: Sequence[Reference]) -> "Drift":
         """Return the state that `to_json` wrote, of the same references."""
+        if not references:
+            return cls.start((), value["tolerance"], value["late_looks"])  # JSON knows no second axis of nothing
         seen, recent = (np.array(value[name], dtype=np.float64) for name in ("seen", "recent"))
-        return cls(tuple(references), tolerance, seen, recent, Restarts.from_json(value))
+        return cls(tuple(references), value["tolerance"], seen, recent, Restarts.from_json(value))
 
 
-def padded(counts: Sequence[Floats], bins: int) -> Floats:
+def padded(counts: Sequence[ArrayLike], bins: int) -> Floats:
     """Return counts of features with different bins as one array; missing bins are empty."""
     result = np.zeros((len(counts), bins))
     for row, of_feature in zip(result, counts, strict=True):
-        row[: len(of_feature)] = of_feature
+        numbers = np.asarray(of_feature)
+        row[: len(numbers)] = numbers
     return result
 
 

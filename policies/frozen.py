@@ -3,6 +3,7 @@
 from .bins import bins_of
 from .history import FrozenNumbers, LossHistory
 from .plan import Check, Metric, Plan
+from .reference import Reference
 from .scorecard import OTHER, Sums, segment_name
 from .stats.durations import DURATION_UPPER_MS, duration_quantile
 from .stats.losses import Losses
@@ -31,12 +32,12 @@ SLOW_FLOOR_MS = 10.0
 """No call below this is slow: isolation and small batches cost the canary milliseconds that are not its model's."""
 
 
-def frozen_numbers(stable: Sums, plan: Plan) -> FrozenNumbers | str:
+def frozen_numbers(stable: Sums, plan: Plan, references: tuple[Reference, ...] = ()) -> FrozenNumbers | str:
     """Return the frozen numbers from stable's sums since the start, or what is still missing, for people.
 
     A slow-rate check without a threshold of its own gets `SLOW_FACTOR` times stable's 99th percentile, at least
     `SLOW_FLOOR_MS`. A check by segment gets the `MOST_SEGMENTS` values with most traffic. A check on predictions
-    gets their deciles and classes.
+    gets their deciles and classes, one on features the canary's `references`.
     """
     if missing := still_missing(stable, plan):
         return missing
@@ -59,6 +60,7 @@ def frozen_numbers(stable: Sums, plan: Plan) -> FrozenNumbers | str:
         predictions={
             check.name: bins_of(stable.predicted) for check in checks if check.metric is Metric.PREDICTION_DRIFT
         },
+        references=references if any(check.metric is Metric.FEATURE_DRIFT for check in checks) else (),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .bins import PredictionBins
+from .reference import Reference
 from .step import LONGEST_MS
 
 __all__ = ["FrozenNumbers", "LossHistory"]
@@ -33,7 +34,7 @@ class FrozenNumbers:
     names of the other checks to what stable lost before. `segments` maps the names of checks by segment to the values
     that are compared, by falling traffic; all others are counted together as `other`. `predictions` maps the names of
     checks on predictions to their bins, `code_rates` those of checks on a code to the shares of stable's rows and calls
-    that failed by it.
+    that failed by it. `references` are how the features of the canary were distributed when it was trained.
     """
 
     rows: int
@@ -46,6 +47,7 @@ class FrozenNumbers:
     segments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     predictions: Mapping[str, PredictionBins] = field(default_factory=dict)
     code_rates: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "FrozenNumbers":
@@ -54,8 +56,9 @@ class FrozenNumbers:
         segments = {name: tuple(values) for name, values in value.get("segments", {}).items()}
         predictions = {name: PredictionBins.from_json(bins) for name, bins in value.get("predictions", {}).items()}
         codes = {name: (rows, calls) for name, (rows, calls) in value.get("code_rates", {}).items()}
+        references = tuple(map(Reference.from_json, value.get("references", ())))
         parsed = {"losses": losses, "segments": segments, "predictions": predictions, "code_rates": codes}
-        return cls(**{**value, **parsed})
+        return cls(**{**value, **parsed, "references": references})
 
     def __post_init__(self) -> None:
         by_code = [rate for rates in self.code_rates.values() for rate in rates]

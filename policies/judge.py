@@ -11,6 +11,7 @@ from typing import Any
 
 from .checks import evidence_of
 from .comparison import Comparison
+from .drifted import drift_evidence, feature_counts
 from .epochs import EpochSums, Ledger, broken_split, by_epoch, first_errors, increments, known
 from .evidence import Evidence
 from .fallbacks import fallback_evidence
@@ -75,6 +76,8 @@ def weighed(check: Check, memory: Memory, epochs: Sequence[EpochSums], plan: Pla
     """Return what speaks for and against the canary in one check."""
     if check.metric is Metric.PREDICTION_DRIFT:
         return moved_evidence(check, memory.movements[check.name], epochs, plan, memory.frozen, step)
+    if check.metric is Metric.FEATURE_DRIFT:
+        return drift_evidence(check, memory.drifts[check.name], plan)
     if check.metric is Metric.FALLBACK_RATE:
         return fallback_evidence(check, epochs, step)
     return evidence_of(check, memory.comparisons[check.name], epochs, plan, memory.frozen, step)
@@ -117,7 +120,9 @@ def learn(memory: Memory, changes: Ledger, sums: Ledger, plan: Plan, state: Stat
         name: movement.update(epochs, so_far, memory.frozen.predictions[name], plan.routing.by)
         for name, movement in memory.movements.items()
     }
-    return replace(memory, comparisons=comparisons, movements=movements, last=last)
+    asked = feature_counts(memory.frozen.references, epochs) if memory.drifts else []
+    drifts = {name: drift.update(asked) for name, drift in memory.drifts.items()}
+    return replace(memory, comparisons=comparisons, movements=movements, drifts=drifts, last=last)
 
 
 def taught(

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .comparison import Comparison
+from .comparison import Comparison, late_looks_of
+from .drift import Drift
 from .epochs import Ledger
 from .history import FrozenNumbers
 from .metrics import bounds_of, measures
@@ -23,12 +24,14 @@ class Memory:
     `looks` counts the looks taken; before the first the times mean nothing. `since_ms` is the time of the first
     look, `now_ms` the latest seen; `step` and `weight` are those of the last look and `step_since_ms` the time of
     the look that first saw them, from where the hold counts. `last` holds the cumulative evidence already judged,
-    `comparisons` the tests by check and unit, `movements` those of checks on the distribution of predictions.
+    `comparisons` the tests by check and unit, `movements` those of checks on the distribution of predictions, `drifts`
+    those of checks on the features of requests.
     """
 
     frozen: FrozenNumbers
     comparisons: Mapping[str, Mapping[str, Comparison]]
     movements: Mapping[str, Movement] = field(default_factory=dict)
+    drifts: Mapping[str, Drift] = field(default_factory=dict)
     looks: int = 0
     since_ms: int = 0
     now_ms: int = 0
@@ -52,7 +55,12 @@ class Memory:
             for check in plan.analysis.checks
             if check.metric is Metric.PREDICTION_DRIFT
         }
-        return cls(frozen=frozen, comparisons=comparisons, movements=movements)
+        drifts = {
+            check.name: Drift.start(frozen.references, check.limit, late_looks_of(plan))
+            for check in plan.analysis.checks
+            if check.metric is Metric.FEATURE_DRIFT and check.limit is not None
+        }
+        return cls(frozen=frozen, comparisons=comparisons, movements=movements, drifts=drifts)
 
     def to_json(self) -> dict[str, Any]:
         """Return the memory as JSON; floats keep every bit, so a restart changes no decision."""
@@ -63,6 +71,7 @@ class Memory:
                 for check, units in self.comparisons.items()
             },
             "movements": {check: movement.to_json() for check, movement in self.movements.items()},
+            "drifts": {check: drift.to_json() for check, drift in self.drifts.items()},
             "looks": self.looks,
             "since_ms": self.since_ms,
             "now_ms": self.now_ms,
@@ -78,13 +87,15 @@ class Memory:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Memory":
         """Return the memory that `to_json` wrote."""
+        frozen = FrozenNumbers.from_json(value["frozen"])
         return cls(
-            frozen=FrozenNumbers.from_json(value["frozen"]),
+            frozen=frozen,
             comparisons={
                 check: {unit: Comparison.from_json(comparison) for unit, comparison in units.items()}
                 for check, units in value["comparisons"].items()
             },
             movements={check: Movement.from_json(movement) for check, movement in value.get("movements", {}).items()},
+            drifts={name: Drift.from_json(drift, frozen.references) for name, drift in value.get("drifts", {}).items()},
             looks=value["looks"],
             since_ms=value["since_ms"],
             now_ms=value["now_ms"],

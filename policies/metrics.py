@@ -85,7 +85,7 @@ def bounds_of(check: Check, frozen: FrozenNumbers) -> Bounds:
 
 def measures(check: Check, frozen: FrozenNumbers) -> tuple[Measure, ...]:
     """Return the losses a check compares: two for errors, one for each segment, else one; none without a mean."""
-    if check.metric in (Metric.PREDICTION_DRIFT, Metric.FALLBACK_RATE):
+    if check.metric is Metric.PREDICTION_DRIFT or check.metric.has_only_a_limit:
         return ()
     if check.segment_by is not None:
         return tuple(segment_measure(check, value, frozen) for value in (*frozen.segments[check.name], OTHER))

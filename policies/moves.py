@@ -26,6 +26,7 @@ from .commands import (
 )
 from .plan import ModelRef, OnSuccess, Plan, is_routable
 from .ramp import FOREVER_MS, is_bake, is_frozen, is_last_step, next_step, stage_name, step_at
+from .reference import fitting
 from .state import At, Phase, State
 
 __all__ = [
@@ -76,6 +77,7 @@ def start(before: State, command: Start, at: At) -> Moved:
         stable=stable,
         stables=before.stables or {before.revision + 1: stable},
         undoing=False,
+        references=fitting(command.references),
     )
     return begin(planned, command.canary, at)
 
@@ -125,7 +127,7 @@ def retry(before: State, command: Retry, at: At) -> Moved:
 def undo(before: State, command: Undo, at: At) -> Moved:
     """Begin an attempt without steps that brings back an earlier stable model."""
     model = earlier_stable(before, command.to_revision)
-    return model if isinstance(model, str) else begin(replace(before, undoing=True), model, at)
+    return model if isinstance(model, str) else begin(replace(before, undoing=True, references=()), model, at)
 
 
 def earlier_stable(state: State, revision: int | None) -> ModelRef | str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from .metric import Metric
 from .step import LONGEST_MS, MOST_SAMPLES, WEIGHT_UNITS, Bake, Step, check_ms, is_routable
 from .windows import MOST_WINDOWS, Window
 
@@ -72,54 +73,6 @@ class By(Enum):
 
     KEY = "key"
     RANDOM = "random"
-
-
-class Metric(Enum):
-    """The loss a check compares between the variants."""
-
-    ERROR_RATE = "error_rate"
-    SLOW_RATE = "slow_rate"
-    MEAN = "mean"
-    ACCURACY = "accuracy"
-    MISS_RATE = "miss_rate"
-    FALSE_ALARM_RATE = "false_alarm_rate"
-    BRIER = "brier"
-    LOG_LOSS = "log_loss"
-    ABSOLUTE_ERROR = "absolute_error"
-    SQUARED_ERROR = "squared_error"
-    OWN = "own"
-    PREDICTION_DRIFT = "prediction_drift"
-    ERROR_CODE = "error_code"
-    FALLBACK_RATE = "fallback_rate"
-
-    @property
-    def is_served(self) -> bool:
-        """Whether serving itself brings the evidence; the others wait for labels."""
-        return self in (
-            Metric.ERROR_RATE,
-            Metric.ERROR_CODE,
-            Metric.SLOW_RATE,
-            Metric.PREDICTION_DRIFT,
-            Metric.FALLBACK_RATE,
-        )
-
-    @property
-    def is_event(self) -> bool:
-        """Whether each unit has a loss of 0 or 1; the others have losses between."""
-        return self in (
-            Metric.ERROR_RATE,
-            Metric.ERROR_CODE,
-            Metric.SLOW_RATE,
-            Metric.FALLBACK_RATE,
-            Metric.ACCURACY,
-            Metric.MISS_RATE,
-            Metric.FALSE_ALARM_RATE,
-        )
-
-    @property
-    def has_cap(self) -> bool:
-        """Whether losses have no bound of their own, so that a cap must bound them."""
-        return self in (Metric.MEAN, Metric.LOG_LOSS, Metric.ABSOLUTE_ERROR, Metric.SQUARED_ERROR)
 
 
 class Role(Enum):
@@ -208,7 +161,7 @@ class Routing:
             raise ValueError("the key field must not be empty nor one of " + ", ".join(sorted(NOT_KEYS)))
 
 
-WHOLE = (Metric.PREDICTION_DRIFT, Metric.ERROR_CODE, Metric.FALLBACK_RATE)
+WHOLE = (Metric.PREDICTION_DRIFT, Metric.ERROR_CODE, Metric.FALLBACK_RATE, Metric.FEATURE_DRIFT)
 """Metrics of all rows that are not counted by segment."""
 
 CAPPED = {True: "needs a cap above 0 that bounds its losses", False: "has losses of 0..1 and takes no cap"}
@@ -220,7 +173,8 @@ class Check:
 
     `margin`: must be shown not to be worse by this much, for promotion. `tolerance`: must be shown worse than
     this, for rollback. Both are in the unit of the metric, or shares of stable's mean where `relative`. `limit`:
-    absolute bound on the canary whatever stable does; `fallback_rate`, which compares nothing, has no other.
+    absolute bound on the canary whatever stable does; `fallback_rate`, which compares nothing, has no other, nor has
+    `feature_drift`, whose limit is a total variation distance from the rows the canary was trained on.
 
     By metric: `slower_than_ms` for `slow_rate`, None freezes a threshold from stable's own calls before step 1;
     `field`, `direction` for `mean`; `cap` bounds losses that have no bound of their own
@@ -275,14 +229,14 @@ class Check:
             raise ValueError(f"check {self.name}: a field is what metric mean is taken of, and nothing else")
         if (self.metric is Metric.OWN) != (self.own is not None):
             raise ValueError(f"check {self.name}: metric own names its class, and no other does")
-        if self.limit is not None and not self.metric.is_event:
+        if self.limit is not None and not (self.metric.is_event or self.metric.has_only_a_limit):
             raise ValueError(f"check {self.name}: only a rate has a limit")
         if self.relative and self.metric is not Metric.MEAN:
             raise ValueError(f"check {self.name}: only a mean has a margin relative to stable's")
         if self.code not in (FAULT_CODES if self.metric is Metric.ERROR_CODE else (None,)):
             raise ValueError(f"check {self.name}: error_code names one of {', '.join(FAULT_CODES)}, and no other does")
-        if self.metric is Metric.FALLBACK_RATE and (self.limit is None or self.role is Role.GUARDRAIL):
-            raise ValueError(f"check {self.name}: fallback_rate has a limit, and is a signal or info")
+        if self.metric.has_only_a_limit and (self.limit is None or self.role is Role.GUARDRAIL):
+            raise ValueError(f"check {self.name}: {self.metric.value} has a limit, and is a signal or info")
         if self.segment_by is not None and self.metric in WHOLE:
             raise ValueError(f"check {self.name}: {self.metric.value} is compared over all rows, not by segment")
         if self.segment_by is not None and self.metric is Metric.SLOW_RATE:

@@ -9,6 +9,7 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from operator import add, sub
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from .stats.losses import NO_BUCKETS, Losses
 from .stats.moments import Moments
 from .stats.predictions import NO_PREDICTIONS, PredictionCounts
 
-__all__ = ["KEY_CAP", "OTHER", "Sums", "segment_name", "smallest_keys"]
+__all__ = ["KEY_CAP", "OTHER", "Sums", "binned", "segment_name", "smallest_keys"]
 
 KEY_CAP = 2_048
 """Erring keys remembered per sums: 22 kB in base64, so that two variants stay below 64 kB a record."""
@@ -49,6 +50,7 @@ class Sums:
     - `calls`; `call_faults`: calls that failed whole, by code; `call_ms`: calls per duration bucket;
     - `bucket_rows`, `bucket_faults`: rows and row faults per key bucket, 64 each;
     - `predicted`: rows by what was predicted, where a check asks for it;
+    - `features`: rows by feature and bin of its reference, where a check asks for it, of a sample of the rows;
     - `losses`: what checks on labels, fields and segments sum up, by the name of their measure;
     - `fault_keys`: hashes of the keys with a row fault, the `KEY_CAP` smallest; it is complete below `key_bound`
       (exclusive). A bottom-k sketch (Cohen & Kaplan, 2007), so merging keeps it exact.
@@ -72,6 +74,7 @@ class Sums:
     key_bound: int = ALL_KEYS
     losses: Mapping[str, Losses] = field(default_factory=dict)
     predicted: PredictionCounts = NO_PREDICTIONS
+    features: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     other_rows: Mapping[str, int] = field(default_factory=dict)
     row_ms: Mapping[int, int] = field(default_factory=dict)
     predictions: Moments = field(default_factory=Moments)
@@ -96,7 +99,8 @@ class Sums:
         """Whether a count is below zero: as a difference, the later sums have lost something."""
         counts = (self.rows, self.calls, self.call_fault_rows, *self.bucket_rows, *self.bucket_faults,
                   *self.row_faults.values(), *self.call_faults.values(), *self.call_ms.values(),
-                  *(losses.n for losses in self.losses.values()))  # fmt: skip
+                  *(losses.n for losses in self.losses.values()),
+                  *(count for bins in self.features.values() for count in bins))  # fmt: skip
         return min(counts) < 0 or self.predicted.goes_back
 
     def calls_slower_than(self, ms: float) -> int:
@@ -109,7 +113,7 @@ class Sums:
             rows=self.rows, row_faults=self.row_faults, call_fault_rows=self.call_fault_rows, calls=self.calls,
             call_faults=self.call_faults, call_ms=self.call_ms, bucket_rows=self.bucket_rows,
             bucket_faults=self.bucket_faults, fault_keys=self.fault_keys, key_bound=self.key_bound,
-            losses=self.losses, predicted=self.predicted,
+            losses=self.losses, predicted=self.predicted, features=self.features,
         )  # fmt: skip
 
     def __add__(self, other: "Sums") -> "Sums":
@@ -134,6 +138,7 @@ class Sums:
             "key_bound": f"{self.key_bound:x}" if self.key_bound != ALL_KEYS else "",
             "losses": {name: losses.to_json() for name, losses in self.losses.items()},
             "predicted": self.predicted.to_json(),
+            "features": {name: list(bins) for name, bins in self.features.items()},
             "other_rows": dict(self.other_rows), "row_ms": flat(self.row_ms),
             "predictions": [self.predictions.n, self.predictions.mean, self.predictions.m2]
             if self.predictions.n else [],
@@ -156,6 +161,7 @@ class Sums:
             key_bound=int(value["key_bound"], 16) if "key_bound" in value else ALL_KEYS,
             losses={name: Losses.from_json(losses) for name, losses in value.get("losses", {}).items()},
             predicted=PredictionCounts.from_json(value["predicted"]) if "predicted" in value else NO_PREDICTIONS,
+            features={name: tuple(bins) for name, bins in value.get("features", {}).items()},
             other_rows=value.get("other_rows", {}),
             row_ms=paired(value.get("row_ms", [])),
             predictions=Moments(*value.get("predictions", ())),
@@ -178,6 +184,7 @@ def combine(a: Sums, b: Sums, sign: int, keys: frozenset[int], bound: int, predi
         key_bound=bound,
         losses=merged(a.losses, b.losses, sign),
         predicted=step(a.predicted, b.predicted),
+        features=binned(a.features, b.features, sign),
         other_rows=counted(a.other_rows, b.other_rows, sign),
         row_ms=counted(a.row_ms, b.row_ms, sign),
         predictions=predictions,
@@ -190,6 +197,18 @@ def counted(a: Mapping[K, int], b: Mapping[K, int], sign: int) -> dict[K, int]:
         return {}
     total = {name: a.get(name, 0) + sign * b.get(name, 0) for name in {**a, **b}}
     return {name: count for name, count in total.items() if count}
+
+
+def binned(a: Mapping[str, tuple[int, ...]], b: Mapping[str, tuple[int, ...]], sign: int) -> dict[str, tuple[int, ...]]:
+    """Return a + sign * b per feature and bin, without the features of no rows; bins beyond the end are empty."""
+    if not a and not b:
+        return {}
+    step = add if sign > 0 else sub
+    total = {
+        name: tuple(step(x, y) for x, y in zip_longest(a.get(name, ()), b.get(name, ()), fillvalue=0))
+        for name in {**a, **b}
+    }
+    return {name: bins for name, bins in total.items() if any(bins)}
 
 
 def merged(a: Mapping[str, Losses], b: Mapping[str, Losses], sign: int) -> dict[str, Losses]:

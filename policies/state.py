@@ -6,6 +6,7 @@ from enum import Enum
 
 from .history import FrozenNumbers
 from .plan import ModelRef, Plan, Step
+from .reference import Reference
 
 __all__ = ["Applied", "At", "Effect", "Epoch", "Phase", "Refusal", "State", "initial"]
 
@@ -60,8 +61,9 @@ class State:
     percentage of keys in scope that get the canary. `step_since_ms` and `attempt_since_ms` are append times;
     `entered_look` is the look that entered the current step. `resume_phase` is where `resume` leads.
     `automatic` is False while paused: automation may then only roll back. `epochs` are those of the
-    current attempt. `undoing` marks an attempt without steps. `stables` maps the revision at which a model became
-    stable to that model, oldest first. `seen` holds the ids of applied and refused commands, oldest first.
+    current attempt, `references` those of its canary's features. `undoing` marks an attempt without steps. `stables`
+    maps the revision at which a model became stable to that model, oldest first. `seen` holds the ids of applied and
+    refused commands, oldest first.
     """
 
     rollout: str
@@ -83,6 +85,7 @@ class State:
     automatic: bool = True
     freeze_until_ms: int | None = None
     epochs: tuple[Epoch, ...] = ()
+    references: tuple[Reference, ...] = ()
     undoing: bool = False
     stables: Mapping[int, ModelRef] = field(default_factory=dict)
     seen: tuple[str, ...] = ()

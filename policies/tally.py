@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .counting import NOTHING_MORE, Counting
 from .plan import Variant
-from .scorecard import OTHER, Sums, segment_name, smallest_keys
+from .scorecard import OTHER, Sums, binned, segment_name, smallest_keys
 from .stats.durations import DURATION_EDGES, duration_bucket
 from .stats.losses import KEY_BUCKETS, NO_BUCKETS, Losses
 from .stats.moments import Moments
@@ -117,6 +117,11 @@ class OutcomeRow(Protocol):
         ...
 
     @property
+    def features(self) -> Mapping[str, Sequence[int]] | None:
+        """Rows of its batch by feature and bin, on the first row of the batch that is evidence."""
+        ...
+
+    @property
     def latency_ms(self) -> float:
         """From consume to produce."""
         ...
@@ -166,6 +171,8 @@ class Tally:
                     running.count_fallbacks(check, rows)
             if cohort is None and evidence:
                 running.add(rows, counting.predictions)
+                if counting.features:
+                    running.add_features(rows)
                 for check, field in counting.cuts.items():
                     running.cut(check, field, rows)
                 for check, code in counting.codes.items():
@@ -215,6 +222,7 @@ class Running:
         self.classes: Counter[str] = Counter()
         self.cells: NDArray[np.int64] | None = None
         self.other_predictions = 0
+        self.features: dict[str, tuple[int, ...]] = {}
 
     def add(self, rows: Sequence[OutcomeRow], by_prediction: bool) -> None:
         """Add rows that are evidence; `by_prediction`: count them by what was predicted, too."""
@@ -232,6 +240,13 @@ class Running:
             if by_prediction:
                 self._discount_predictions(failed)
         self._add_calls([call for call in calls if call is not None])
+
+    def add_features(self, rows: Sequence[OutcomeRow]) -> None:
+        """Add what rows that are evidence tell of the features of their batches."""
+        for row in rows:
+            if row.features:
+                told = {name: tuple(bins) for name, bins in row.features.items()}
+                self.features = binned(self.features, told, 1)
 
     def cut(self, check: str, field: str, rows: Sequence[OutcomeRow]) -> None:
         """Add the errors of rows that are evidence by the values of a field of their segment."""
@@ -304,6 +319,7 @@ class Running:
             key_bound=self.key_bound,
             losses=self.losses,
             predicted=self._predicted(),
+            features=self.features,
             other_rows=dict(self.other_rows),
             row_ms=sparse(self.row_ms),
             predictions=self.predictions,

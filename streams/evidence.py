@@ -72,6 +72,7 @@ class SumsShape(msgspec.Struct):
     key_bound: Annotated[str, msgspec.Meta(max_length=17)] | None = None
     losses: dict[str, LossesShape] = {}
     predicted: PredictedShape | None = None
+    features: dict[str, list[Count]] = {}
     other_rows: dict[str, Count] = {}
     row_ms: list[Count] = []
     predictions: Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)] | None = None

@@ -6,11 +6,11 @@ Hot topics carry `ts` as epoch milliseconds, cold topics `time` as RFC 3339 UTC.
 """
 
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from coalmine.policies import FrozenNumbers, ModelRef
+from coalmine.policies import MOST_BINS, FrozenNumbers, ModelRef
 
 __all__ = [
     "VERSION",
@@ -20,6 +20,7 @@ __all__ = [
     "Evidence",
     "Fallback",
     "Fault",
+    "FeatureCounts",
     "Feedback",
     "FindingRecord",
     "Heartbeat",
@@ -36,6 +37,14 @@ __all__ = [
 
 VERSION = 1
 """The major version of every record; a reader refuses another one as `unsupported_version`."""
+
+RowCount = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+"""Rows of one batch."""
+
+FeatureCounts = Annotated[
+    dict[str, Annotated[list[RowCount], msgspec.Meta(max_length=MOST_BINS)]], msgspec.Meta(max_length=MOST_BINS)
+]
+"""Rows of a batch by feature and bin; what no batch could bring is refused before it is added up."""
 
 
 class RequestCode(Enum):
@@ -115,8 +124,9 @@ class Outcome(msgspec.Struct, omit_defaults=True, kw_only=True):
     `u` is the routing hash 0..999999, `bucket` 0..63 another hash of the key, `key_hash` (16 hex digits) only on rows
     with a fault. `cohort` is absent for randomised rows, else `pinned` or `out_of_scope`. `evidence` is False when
     the whole batch is left out. `by_call` marks a row that failed because its whole call did: the call counts the
-    fault, on the first of its rows that are evidence. `prediction` is what the user got (a number; None where it
-    is not one).
+    fault, on the first of its rows that are evidence. `features` are rows of the whole batch by feature and bin, on the
+    first row of the batch that is evidence, while a check asks for them. `prediction` is what the user got (a number;
+    None where it is not one).
     """
 
     id: str
@@ -140,6 +150,7 @@ class Outcome(msgspec.Struct, omit_defaults=True, kw_only=True):
     segment: dict[str, str] | None = None
     pair: float | str | list[float] | None = None
     key_hash: str | None = None
+    features: FeatureCounts | None = None
     v: int = msgspec.field(default_factory=lambda: VERSION)
 
 

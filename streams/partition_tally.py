@@ -18,7 +18,7 @@ import msgspec
 
 from coalmine.policies import KEY_BUCKETS, NOTHING_MORE, Clock, Counting, Sums, Tally
 
-from .messages import Call, Evidence
+from .messages import Call, Evidence, FeatureCounts
 
 __all__ = ["OPEN_REVISIONS", "Consumed", "PartitionTally", "closed_key", "main_key", "parsed"]
 
@@ -85,6 +85,7 @@ class LeanOutcome(msgspec.Struct, gc=False):
     call: Call | None = None
     key_hash: Annotated[str, msgspec.Meta(max_length=16)] | None = None
     segment: dict[str, str] | None = None
+    features: FeatureCounts | None = None
 
 
 def checked_source(outcome: LeanOutcome) -> tuple[str, int]:

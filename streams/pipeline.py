@@ -175,12 +175,13 @@ def outcome_records(
     versions: tuple[str, str],
     rollout: str,
     revision: int,
+    features: dict[str, list[int]] | None = None,
 ) -> list[OutputRecord]:
     """Return one outcome per row in offset order.
 
     `rescue` is stable's answer to rows that the canary lost: the loss stays the canary's, the prediction is what the
     user got. `versions` are stable's and the canary's. A blocked batch is no evidence as a whole. A call is told by
-    the first of its rows that is evidence.
+    the first of its rows that is evidence, the `features` of the batch by the first of all.
     """
     records: list[OutputRecord] = []
     blocked = routed.blocked
@@ -211,6 +212,8 @@ def outcome_records(
             untold[id(settled)] = call
         if untold and routed.cohort[row] is None and (call := untold.pop(id(settled), None)) is not None:
             outcome.call = call
+        if features is not None and routed.cohort[row] is None:
+            outcome.features, features = features, None
         if code is not None:
             outcome.error_code = code
             outcome.key_hash = key_hash(batch.keys[row])

@@ -89,6 +89,11 @@ class Requests:
         read = field_reader(name, self.attributes)
         return [read(request) for request in self.requests]
 
+    def cells(self, name: str, rows: Sequence[int]) -> list[Any]:
+        """Return a feature of some rows as it was sent, None where absent."""
+        attribute, requests = self.attributes.get(name, ""), self.requests
+        return [getattr(requests[row].features, attribute, None) for row in rows]
+
 
 def field_reader(name: str, attributes: Mapping[str, str]) -> Callable[[Any], str | None]:
     """Return a function from a decoded request to the text of `segment.<name>` or `feature.<name>`."""

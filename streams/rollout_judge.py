@@ -185,7 +185,7 @@ class RolloutJudge:
             identity = command_id(state, "promote")
             return self.ask(Promote(rollout=state.rollout), state, identity, reason, wall_ms)
         stable = by_variant(self.sums(state).values()).get(Variant.STABLE.value, Sums())
-        frozen = frozen_numbers(stable, plan)
+        frozen = frozen_numbers(stable, plan, state.references)
         if isinstance(frozen, str):
             self.waiting_for = frozen
             return None

@@ -14,9 +14,10 @@ from functools import partial
 from typing import Protocol
 
 from coalmine.models import Answers, Model, answer
-from coalmine.policies import ModelRef, Plan, Router, State
+from coalmine.policies import ModelRef, Plan, Reference, Router, State
 
 from .guard import Guard
+from .inputs import input_counts
 from .messages import Fallback
 from .pipeline import (
     NOTHING,
@@ -80,6 +81,12 @@ class Serving:
     stable: Model
     canary: Model | None
     decoder: RequestDecoder
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The references the requests are held against, while an attempt with its numbers is on."""
+        frozen = self.state.frozen if self.state.phase.has_attempt else None
+        return frozen.references if frozen else ()
 
     @property
     def versions(self) -> tuple[str, str]:
@@ -210,9 +217,11 @@ class Scorer:
         """Send the outcomes of a settled batch and acknowledge it."""
         serving, batch = work.serving, work.batch
         self.send_rejected(serving, unanswered(batch, work.stable, rescue))
+        features = input_counts(batch, work.routed, serving.references)
         records = outcome_records(
-            batch, work.routed, work.stable, canary, rescue, serving.versions, self.plan.name, serving.state.revision
-        )
+            batch, work.routed, work.stable, canary, rescue, serving.versions, self.plan.name, serving.state.revision,
+            features,
+        )  # fmt: skip
         topic, produce = self.plan.topics.outcomes, self.produce_outcome
         for key, value, _ in records:
             produce(topic, value, key)

@@ -222,7 +222,7 @@ BAD_VALUES = [
     ("analysis: {checks: {e: {metric: eror_rate}}}",
      "4:33: analysis.checks.e.metric: eror_rate is not one of error_rate, slow_rate, mean, accuracy, miss_rate, "
      "false_alarm_rate, brier, log_loss, absolute_error, squared_error, prediction_drift, error_code, "
-     "fallback_rate; did you mean error_rate? (or write metrics/cost.py:Cost for an own one)"),
+     "fallback_rate, feature_drift; did you mean error_rate? (or write metrics/cost.py:Cost for an own one)"),
     ("analysis: {checks: {e: {metric: error_rate, margin: 0.5%}}}",
      "4:53: analysis.checks.e.margin: 0.5% is not in percentage points; write 0.5pp"),
     ("analysis: {checks: {e: {metric: error_rate, tolerance: 1pp}}}",

@@ -156,7 +156,7 @@ def check_row(check: "Check") -> list[str]:
     limit = "-" if check.limit is None else percent(check.limit)
     bounds = (
         ["-", "-"]
-        if check.metric.value == "fallback_rate"
+        if check.metric.has_only_a_limit
         else [in_words(check, check.margin), in_words(check, check.tolerance)]
     )
     return [check.name, metric, role, *bounds, limit]

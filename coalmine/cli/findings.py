@@ -98,6 +98,9 @@ def finding_lines(finding: "FindingRecord") -> Iterator[str]:
     if finding.measure == "predictions":
         yield from distance_lines(finding)
         return
+    if finding.measure == "features":
+        yield from feature_lines(finding)
+        return
     if finding.margin is None and "limit" in finding.values:
         yield f"  canary: {events_of(finding, 'canary')}, in this step"
         above = bar(finding.log_e_rollback, finding.threshold)
@@ -139,6 +142,18 @@ def distance_lines(finding: "FindingRecord") -> Iterator[str]:
     if finding.margin is not None:
         yield f"  close: e-value {close} that it is below {finding.margin:.3g}"
     yield f"  apart: e-value {apart} that it is above {finding.tolerance or 0.0:.3g}"
+
+
+def feature_lines(finding: "FindingRecord") -> Iterator[str]:
+    """Yield the features that are furthest from the rows the canary was trained on."""
+    yield f"  {finding.n.get('requests', 0):,} requests were held against them, chance taken out:"
+    prefix = "variation."
+    names = [name.removeprefix(prefix) for name in finding.values if name.startswith(prefix)]
+    for name in sorted(names, key=lambda name: -finding.values[prefix + name]):
+        apart, psi = finding.values[prefix + name], finding.values.get(f"psi.{name}", 0.0)
+        yield f"    {name}: {percent(apart)} in total variation (PSI {psi:.3g})"
+    limit = percent(finding.values["limit"])
+    yield f"  together: e-value {bar(finding.log_e_rollback, finding.threshold)} that any is above {limit}"
 
 
 def events_of(finding: "FindingRecord", variant: str) -> str:

@@ -13,7 +13,7 @@ from .output import note
 from .report import ask, report, signed
 
 if TYPE_CHECKING:
-    from coalmine.policies import ModelRef, Plan, State
+    from coalmine.policies import ModelRef, Plan, Reference, State
     from coalmine.streams.operator import Operator
 
 __all__ = ["start"]
@@ -59,6 +59,7 @@ def start(
             file=plan and replace(plan, stable=resolved(plan.stable, root)),
             file_digest=file_digest,
             replace=replace_attempt,
+            references=references_of(plan or state.plan, model, root),
             expected_revision=state.revision or None,
         )
         report(operator, operator.send(signed(command, reason)), no_wait)
@@ -80,6 +81,36 @@ def canary_of(plan: "Plan | None", uri: str, digest: str, root: Path) -> "ModelR
         return ModelRef(uri=address, digest=digest)
     package = read(address, wanted, root)
     return ModelRef(uri=address, digest=package.digest, name=package.manifest.name, version=package.manifest.version)
+
+
+def references_of(plan: "Plan | None", canary: "ModelRef", root: Path) -> "tuple[Reference, ...]":
+    """Return how the features of the canary were distributed when it was trained, if a check asks for it.
+
+    Says so where the package has no such histograms, or cannot be read here: the check has no data then.
+    """
+    from coalmine.models.store import read
+    from coalmine.policies import Metric, Reference, fitting
+
+    asking = [check.name for check in plan.analysis.checks if check.metric is Metric.FEATURE_DRIFT] if plan else []
+    if not asking:
+        return ()
+    try:
+        features = read(canary.uri, canary.digest, root).manifest.features
+    except ModelError as error:
+        note(f"warning: check {asking[0]} will have no data, for the package of the canary is not read here: {error}")
+        return ()
+    known = [(feature.name, feature.histogram) for feature in features if feature.histogram is not None]
+    references = [
+        Reference(name=name, counts=seen.counts, edges=seen.edges, categories=seen.categories, other=seen.other,
+                  missing=seen.missing)
+        for name, seen in known
+    ]  # fmt: skip
+    if not known:
+        note(f"warning: check {asking[0]} will have no data: pack {canary.uri} with `reference`, rows of its training")
+    held = fitting(references)
+    if len(held) < len(known):
+        note(f"warning: check {asking[0]} watches the first {len(held)} of {len(known)} features, which fill its room")
+    return held
 
 
 def resolved(model: "ModelRef", root: Path) -> "ModelRef":

@@ -9,7 +9,16 @@ from coalmine.policies import FAULT_CODES, Check, Direction, Metric, Role
 
 from .differences import Difference, difference_of, rates
 from .part import Part, entry
-from .presets import CAPS, FIELD, MARGINS, SLOWER_THAN_MS, default_margin, default_role, default_tolerance
+from .presets import (
+    CAPS,
+    FEATURE_LIMIT,
+    FIELD,
+    MARGINS,
+    SLOWER_THAN_MS,
+    default_margin,
+    default_role,
+    default_tolerance,
+)
 from .units import PERCENT, POINTS, format_duration
 from .words import OWN, Cap, DifferenceWord, FieldName, Longer, Measured, MetricWord, SegmentName, Share, word_of
 
@@ -18,7 +27,7 @@ __all__ = ["CheckPart"]
 RELATIVE = {Metric.MEAN}
 """Metrics whose margin may be a share of stable's value."""
 
-OVER_ALL_ROWS = (Metric.PREDICTION_DRIFT, Metric.ERROR_CODE, Metric.FALLBACK_RATE)
+OVER_ALL_ROWS = (Metric.PREDICTION_DRIFT, Metric.ERROR_CODE, Metric.FALLBACK_RATE, Metric.FEATURE_DRIFT)
 """Metrics of all rows that are not counted by segment."""
 
 ONLY_OF: dict[str, tuple[tuple[Metric, ...], str]] = {
@@ -27,7 +36,7 @@ ONLY_OF: dict[str, tuple[tuple[Metric, ...], str]] = {
     "direction": ((Metric.MEAN,), "only a mean may be better when it is lower or higher; remove it"),
     "cap": (tuple(metric for metric in Metric if metric.has_cap), "its losses lie in 0..1 already; remove the cap"),
     "code": ((Metric.ERROR_CODE,), "only metric error_code counts one code; remove it"),
-    "limit": (tuple(rates()), "only a rate has an absolute limit; remove it"),
+    "limit": ((*rates(), Metric.FEATURE_DRIFT), "only a rate has an absolute limit; remove it"),
     "segment_by": (
         tuple(metric for metric in Metric if metric not in (Metric.SLOW_RATE, *OVER_ALL_ROWS)),
         "a call has rows of several segments, so slow_rate cannot be compared by segment; remove it",
@@ -38,6 +47,12 @@ ONLY_OF: dict[str, tuple[tuple[Metric, ...], str]] = {
 SAID = {("segment_by", metric): f"{metric.value} is compared over all rows, not by segment; remove it"
         for metric in OVER_ALL_ROWS}  # fmt: skip
 """What to say instead where the reason is another one."""
+
+NO_GUARDRAIL = {
+    Metric.FALLBACK_RATE: "rows fall back in batches",
+    Metric.FEATURE_DRIFT: "requests are not the canary's doing",
+}
+"""Metrics on which nothing is rolled back, and why."""
 
 LARGEST_DISTANCE = 0.5
 """A tolerance of a distance lies below this, so that a margin of twice as much means something."""
@@ -62,9 +77,10 @@ CONDITIONS = [
     when(NUMBERS, each({"type": "number"})),
     when(RELATIVE, each({"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{PERCENT.pattern}$"}]})),
     when([metric for metric in Metric if metric.has_cap and metric not in CAPS], {"required": ["cap"]}),
-    when([m for m in Metric if m not in MARGINS and m is not Metric.FALLBACK_RATE], {"required": ["margin"]}),
+    when([m for m in Metric if m not in MARGINS and not m.has_only_a_limit], {"required": ["margin"]}),
     when([Metric.ERROR_CODE], {"required": ["code"]}),
-    when([Metric.FALLBACK_RATE], {"required": ["limit"], "properties": {"margin": False, "tolerance": False}}),
+    when([Metric.FALLBACK_RATE], {"required": ["limit"]}),
+    when([m for m in Metric if m.has_only_a_limit], {"properties": {"margin": False, "tolerance": False}}),
     *(when([m for m in Metric if m not in allowed], {"properties": {k: False}}) for k, (allowed, _) in ONLY_OF.items()),
 ]
 """What an editor can know of the unit and the keys of each metric."""
@@ -107,11 +123,12 @@ class CheckPart(Part):
         None,
         validate_default=True,
         description="roll back above this rate whatever stable does; only rates; needed by `fallback_rate`, "
-        "which holds the ramp above it",
+        "which holds the ramp above it; of `feature_drift`: the distance that is no drift yet (default "
+        f"{FEATURE_LIMIT:.0%})",
     )
     role: Annotated[Role, word_of({item.value: item for item in Role})] | None = entry(
         "`guardrail` can roll back and must pass, `signal` holds the ramp, `info` is only shown (default `guardrail`, "
-        "of `prediction_drift` `signal`)",
+        "of `prediction_drift` and `fallback_rate` `signal`, of `feature_drift` `info`)",
         None,
     )
     dry_run: bool = entry("evaluate and show it, but let it decide nothing", False)
@@ -129,8 +146,8 @@ class CheckPart(Part):
         measured: Measured | None = info.data.get("metric")
         if written is None or measured is None:
             return None
-        if measured.metric is Metric.FALLBACK_RATE:
-            raise ValueError("fallback_rate is compared with nothing but its limit; remove it")
+        if measured.metric.has_only_a_limit:
+            raise ValueError(f"{measured.metric.value} is compared with nothing but its limit; remove it")
         return difference_of(measured.metric, written)
 
     @field_validator("field", "direction", "cap", "limit", "slower_than", "segment_by", "code")
@@ -166,10 +183,11 @@ class CheckPart(Part):
     @field_validator("role")
     @classmethod
     def role_that_the_metric_bears(cls, role: Role | None, info: ValidationInfo) -> Role | None:
-        """Refuse a rollback on fallbacks: rows fall back in batches, so their test is bolder than it says."""
+        """Refuse a rollback on what is not the canary's doing, or whose test is bolder than it says."""
         measured: Measured | None = info.data.get("metric")
-        if role is Role.GUARDRAIL and measured is not None and measured.metric is Metric.FALLBACK_RATE:
-            raise ValueError("fallback_rate cannot roll back, for rows fall back in batches; write signal or info")
+        if role is Role.GUARDRAIL and measured is not None and measured.metric in NO_GUARDRAIL:
+            raise ValueError(f"{measured.metric.value} cannot roll back, for {NO_GUARDRAIL[measured.metric]}; "
+                             "write signal or info")  # fmt: skip
         return role
 
     @field_validator("code")
@@ -190,7 +208,7 @@ class CheckPart(Part):
             return margin
         metric = measured.metric
         if margin is None:
-            if metric not in MARGINS and metric is not Metric.FALLBACK_RATE:
+            if metric not in MARGINS and not metric.has_only_a_limit:
                 raise ValueError(f"missing; write margin: 0.5, in the unit of {metric.value}")
             return None
         if metric.is_event and not 0 < margin.size < 1:
@@ -222,9 +240,9 @@ class CheckPart(Part):
     def value(self, name: str) -> Check:
         """Return it for the plan with the defaults of its metric."""
         metric = self.metric.metric
-        if metric is Metric.FALLBACK_RATE:
-            assert self.limit is not None, "validation asked for it"
-            return Check(name=name, metric=metric, margin=self.limit, limit=self.limit, dry_run=self.dry_run,
+        if metric.has_only_a_limit:
+            limit = self.limit or FEATURE_LIMIT  # validation asked for that of `fallback_rate`
+            return Check(name=name, metric=metric, margin=limit, limit=limit, dry_run=self.dry_run,
                          role=self.role or default_role(metric))  # fmt: skip
         margin = self.margin or default_margin(metric, self.tolerance)
         tolerance = default_tolerance(metric, margin.size) if self.tolerance is None else self.tolerance.size

@@ -41,6 +41,9 @@ twentieth is not told of. Errors of a regression are in the unit of the label, f
 CAPS = {Metric.LOG_LOSS: 5.0}
 """Losses above count as this much: a log loss of 5 means that the truth was given a chance of 0.7 %."""
 
+FEATURE_LIMIT = 0.1
+"""How far a feature may be from the rows the canary was trained on: a tenth of the requests in other bins."""
+
 FIELD = "value"
 """The field of feedback whose mean is compared if none is named."""
 
@@ -66,8 +69,11 @@ def default_margin(metric: Metric, tolerance: Difference | None) -> Difference:
 def default_role(metric: Metric) -> Role:
     """Return what a check may do that does not say it: a new model should predict differently, so drift only holds.
 
-    Rows fall back in batches, so their rate is no exact test either.
+    Rows fall back in batches, so their rate is no exact test either. That requests are other ones than in training
+    says nothing of the canary, and is so in most weeks: it is shown.
     """
+    if metric is Metric.FEATURE_DRIFT:
+        return Role.INFO
     return Role.SIGNAL if metric in (Metric.PREDICTION_DRIFT, Metric.FALLBACK_RATE) else Role.GUARDRAIL
 
 

@@ -126,7 +126,7 @@ def analysis(analysis: Analysis) -> dict[str, Any]:
 def check(check: Check) -> dict[str, Any]:
     """Return one check."""
     threshold = check.slower_than_ms
-    compares = check.metric is not Metric.FALLBACK_RATE
+    compares = not check.metric.has_only_a_limit
     values = {
         "metric": check.own or check.metric.value,
         "code": check.code,

@@ -28,6 +28,7 @@ from coalmine.policies import (
     Pause,
     Phase,
     RecordedLook,
+    Reference,
     Resume,
     Rollback,
     SetWeight,
@@ -40,6 +41,7 @@ from coalmine.streams.client import KafkaSettings
 from coalmine.streams.messages import Event, Look
 from coalmine.streams.operator import Operator
 from tests.kafka.looks import states_at
+from tests.policies.references import tenths
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -51,9 +53,11 @@ ANALYSIS = """\
   every: 1s
   deadline: 48h
   checks:
-    errors: {metric: error_rate, margin: 2pp}"""
+    errors: {metric: error_rate, margin: 2pp}
+    inputs: {metric: feature_drift}"""
 
 RATE = 400.0
+MOVED = FEATURES[7]
 WORKERS = 3
 CONFIRM_SECONDS = 5.0
 
@@ -95,12 +99,20 @@ def until(live: Scene, fact: Callable[[State], bool], seconds: float, what: str)
     return live.installation.state()
 
 
+def references() -> tuple[Reference, ...]:
+    """Return the features of the traffic as they come, but for one that was a standard deviation lower once."""
+    rng = np.random.default_rng(5)
+    return tuple(tenths(name, rng.normal(-1.0 if name == MOVED else 0.0, size=10_000)) for name in FEATURES)
+
+
 def start(live: Scene, canary: Path, hold_ms: int | None = None) -> State:
     """Start an attempt and wait until its canary gets traffic; with `hold_ms` it stays in the first step."""
     plan = live.installation.plan
     if hold_ms is not None:
         plan = dataclasses.replace(plan, steps=tuple(dataclasses.replace(s, hold_ms=hold_ms) for s in plan.steps))
-    live.installation.send(Start(rollout="bench", canary=ref(canary), file=plan, issued_by="operator:test"))
+    live.installation.send(
+        Start(rollout="bench", canary=ref(canary), file=plan, issued_by="operator:test", references=references())
+    )
     return until(live, lambda s: s.phase is Phase.PROGRESSING, 30, "the first step")
 
 
@@ -123,6 +135,15 @@ def test_a_good_canary_is_promoted_step_by_step(live: Scene) -> None:
     assert [cohort.weight for cohort in live.installation.revisions().values()] == [0, 0, 10, 50, 0]
     assert state.stable is not None
     assert state.stable.uri == str(live.canary)
+
+
+def test_the_feature_that_is_not_as_in_training_is_named_and_no_other(live: Scene) -> None:
+    last = looks(live, live.installation.state().attempt or 0)[-1]
+    found = next(finding for finding in last.findings if finding.check == "inputs")
+
+    assert found.status == "fail"
+    assert f"moved: {MOVED} by " in found.reason
+    assert "," not in found.reason.partition("(")[0]
 
 
 def test_the_recorded_looks_replay_to_the_same_decisions(live: Scene) -> None:

@@ -42,6 +42,9 @@ LOSSES = st.dictionaries(
         lambda rows: Losses.of(*zip(*rows, strict=True))
     ),
 )
+FEATURES = st.dictionaries(
+    st.sampled_from(["age", "origin"]), st.lists(st.integers(0, 9), min_size=3, max_size=3).map(tuple).filter(any)
+)
 
 
 PREDICTED = st.builds(
@@ -60,7 +63,8 @@ def sums(draw: st.DrawFn) -> Sums:
         rows=draw(st.integers(0, 99)), row_faults=draw(COUNTS), call_fault_rows=draw(st.integers(0, 9)),
         calls=draw(st.integers(0, 99)), call_faults=draw(COUNTS), call_ms=draw(DURATIONS),
         bucket_rows=draw(BUCKETS), bucket_faults=draw(BUCKETS), fault_keys=keys, key_bound=bound,
-        losses=draw(LOSSES), predicted=draw(PREDICTED), other_rows=draw(COUNTS), row_ms=draw(DURATIONS),
+        losses=draw(LOSSES), predicted=draw(PREDICTED), features=draw(FEATURES),
+        other_rows=draw(COUNTS), row_ms=draw(DURATIONS),
         predictions=Moments(len(values), float(values.mean()), float(values.var() * len(values)))
         if len(values) else Moments(),
     )  # fmt: skip
@@ -82,7 +86,7 @@ def test_every_field_takes_part_in_the_sum() -> None:
         rows=1, row_faults={"a": 1}, call_fault_rows=1, calls=1, call_faults={"a": 1}, call_ms={1: 1},
         bucket_rows=(1,) * 64, bucket_faults=(1,) * 64, fault_keys=frozenset({1}), key_bound=10,
         losses={"brier": Losses.of([0.5], [1])}, predicted=PredictionCounts({"late": 1}, {7: 1}, 1),
-        other_rows={"pinned": 1}, row_ms={1: 1},
+        features={"age": (1, 0)}, other_rows={"pinned": 1}, row_ms={1: 1},
         predictions=Moments(1, 2.0, 0.0),
     )  # fmt: skip
     empty, two = Sums(), one + replace(one, fault_keys=frozenset({2}), key_bound=9)

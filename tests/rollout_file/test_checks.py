@@ -43,6 +43,14 @@ DEFAULTS = [
         Check(name="c", metric=Metric.FALLBACK_RATE, margin=0.05, limit=0.05, role=Role.SIGNAL),
     ),
     (
+        "metric: feature_drift",
+        Check(name="c", metric=Metric.FEATURE_DRIFT, margin=0.1, limit=0.1, role=Role.INFO),
+    ),
+    (
+        "metric: feature_drift, limit: 25%, role: signal",
+        Check(name="c", metric=Metric.FEATURE_DRIFT, margin=0.25, limit=0.25, role=Role.SIGNAL),
+    ),
+    (
         "metric: prediction_drift",
         Check(name="c", metric=Metric.PREDICTION_DRIFT, margin=0.1, tolerance=0.05, role=Role.SIGNAL),
     ),
@@ -131,12 +139,16 @@ BAD = [
      "metric: ../cost.py:Cost names no class of an own metric; write for example metrics/cost.py:Cost"),
     ("metric: score_drift", "metric: metric score_drift is not supported in this version; use one of "
      "error_rate, slow_rate, mean, accuracy, miss_rate, false_alarm_rate, brier, log_loss, absolute_error, "
-     "squared_error, prediction_drift, error_code, fallback_rate"),
+     "squared_error, prediction_drift, error_code, fallback_rate, feature_drift"),
     ("metric: fallback_rate", "limit: missing; write for example limit: 5%"),
     ("metric: fallback_rate, limit: 5%, margin: 1pp",
      "margin: fallback_rate is compared with nothing but its limit; remove it"),
     ("metric: fallback_rate, limit: 5%, role: guardrail",
      "role: fallback_rate cannot roll back, for rows fall back in batches; write signal or info"),
+    ("metric: feature_drift, tolerance: 0.1",
+     "tolerance: feature_drift is compared with nothing but its limit; remove it"),
+    ("metric: feature_drift, role: guardrail",
+     "role: feature_drift cannot roll back, for requests are not the canary's doing; write signal or info"),
     ("metric: error_code", "code: missing; write code: model_error, or one of model_timeout, bad_output"),
     ("metric: error_code, code: timeout", "code: timeout is not one of model_error, model_timeout, bad_output; did you "
      "mean model_timeout?"),

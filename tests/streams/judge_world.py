@@ -17,6 +17,7 @@ from coalmine.policies import (
     ModelRef,
     ModelStatus,
     Plan,
+    Reference,
     Routing,
     Start,
     State,
@@ -82,8 +83,8 @@ class World:
     def state(self) -> State:
         return self.states[-1] if self.states else initial("flights", self.plan.stable)
 
-    def start(self) -> "World":
-        self.read(Start(rollout="flights", canary=CANARY, file=self.plan))
+    def start(self, references: tuple[Reference, ...] = ()) -> "World":
+        self.read(Start(rollout="flights", canary=CANARY, file=self.plan, references=references))
         return self
 
     def read(self, command: Command) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from coalmine.cli.findings import explain
 from coalmine.errors import DecodeError
-from coalmine.policies import Analysis, Check, Metric, Phase, Plan, Role, counting_of
+from coalmine.policies import Analysis, Check, Metric, Phase, Plan, Reference, Role, counting_of
 from coalmine.streams.codec import encode
 from coalmine.streams.evidence import check
 from coalmine.streams.messages import Call, Evidence, FindingRecord, Outcome
@@ -18,7 +18,11 @@ from tests.streams.test_partition_tally import Record
 
 DRIFT = Check(name="drift", metric=Metric.PREDICTION_DRIFT, margin=0.1, tolerance=0.05, role=Role.SIGNAL)
 BROKEN = Check(name="broken", metric=Metric.ERROR_CODE, margin=0.05, code="bad_output")
+INPUTS = Check(name="inputs", metric=Metric.FEATURE_DRIFT, margin=0.1, limit=0.1, role=Role.SIGNAL)
 RESCUED = Check(name="rescued", metric=Metric.FALLBACK_RATE, margin=0.05, limit=0.05, role=Role.SIGNAL)
+
+
+AGE = Reference(name="age", edges=(5.0,), counts=(5_000, 5_000))
 
 
 def judged_by(*checks: Check) -> Plan:
@@ -29,12 +33,14 @@ def judged_by(*checks: Check) -> Plan:
 class Wire(World):
     """A world whose evidence comes from encoded outcomes. The canary's scores are raised to the power `bend`.
 
-    Of its rows the shares `broken` fail by themselves and `blocked` are no evidence, with the code of each.
+    Of its rows the shares `broken` fail by themselves and `blocked` are no evidence, with the code of each. Of requests
+    the share `fast` has an age of more than 5, where half had it in training.
     """
 
     bend: float = 1.0
     broken: float = 0.0
     blocked: float = 0.0
+    fast: float = 0.5
     tallies: list[PartitionTally] = field(default_factory=lambda: [PartitionTally(p, {}) for p in range(PARTITIONS)])
 
     def traffic(self, rows: int = 400, fault_rate: float = 0.0, ts: int | None = None) -> None:
@@ -60,7 +66,11 @@ class Wire(World):
             prediction=score**self.bend if mine else score, call=Call(1, 2.0), evidence=not blocked,
             error_code="not_ready" if blocked else "bad_output" if fails else None,
             key_hash=f"{offset:016x}" if fails or blocked else None,
+            features=self.asked() if self.state.references and offset % 10 == 0 else None,
         )  # fmt: skip
+
+    def asked(self) -> dict[str, list[int]]:
+        return {AGE.name: AGE.count([float(5 + (self.random.random() < self.fast)) for _ in range(10)])}
 
     def last(self, name: str) -> FindingRecord:
         return next(finding for finding in self.looks[-1].findings if finding.check == name)
@@ -121,7 +131,33 @@ def test_without_fallbacks_it_goes_up_to_the_end() -> None:
     assert world.state.phase is Phase.PROMOTED
 
 
+def test_requests_unlike_those_of_training_hold_the_ramp_and_the_screen_names_the_feature() -> None:
+    world = Wire(plan=judged_by(INPUTS), fast=0.9)
+
+    world.start(references=(AGE,)).run(20)
+
+    assert (world.state.phase, world.state.step, world.last("inputs").status) == (Phase.PROGRESSING, 1, "fail")
+    assert "moved: age by 40 %" in world.screen("inputs")
+    assert "    age: 40 % in total variation (PSI 0.8" in world.screen("inputs")
+    assert "e-value over 1,000,000 of 20 [####################] that any is above 10 %" in world.screen("inputs")
+
+
+def test_requests_like_those_of_training_hold_nothing() -> None:
+    world = Wire(plan=judged_by(INPUTS))
+
+    assert world.start(references=(AGE,)).run(20).state.phase is Phase.PROMOTED
+
+
+def test_a_start_by_hand_brings_no_references_and_the_check_says_what_is_missing() -> None:
+    world = Wire(plan=judged_by(INPUTS))
+
+    assert world.start().run(20).state.phase is Phase.PROMOTED
+    assert "pack it with reference" in world.screen("inputs")
+
+
 HOSTILE = [
+    {"features": {"age": [-1]}},
+    {"features": {"age": 1}},
     {"predicted": {"classes": {"late": 2}}},
     {"predicted": {"classes": {"late": -1}}},
     {"predicted": {"cells": "not base64"}},

@@ -41,6 +41,7 @@ MAKERS: dict[type[Any], Callable[[list[tuple[float, int]]], Any]] = {
         call_ms={bucket: 1 for _, bucket in rows},
         losses={"brier": MAKERS[Losses](rows)} if rows else {},
         predicted=MAKERS[PredictionCounts](rows),
+        features={"age": (len(rows), sum(bucket for _, bucket in rows))} if rows else {},
         predictions=MAKERS[Moments](rows),
     ),
 }
