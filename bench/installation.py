@@ -25,9 +25,9 @@ from coalmine.policies import (
     advance,
     initial,
 )
-from coalmine.streams.codec import decode_command, encode_command
-from coalmine.streams.messages import Heartbeat
-from coalmine.streams.topics import NamespaceTopics, tally_app_id, topic_specs
+from coalmine.streams.kafka.topics import NamespaceTopics, tally_app_id, topic_specs
+from coalmine.streams.wire.codec import decode_command, encode_command
+from coalmine.streams.wire.messages import Heartbeat
 
 from .kafka_log import Log
 from .laws import Cohort

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from coalmine.streams.topics import score_group
+from coalmine.streams.kafka.topics import score_group
 
 from .collect import Collected, RunTopics, collect
 from .installation import Installation, unique

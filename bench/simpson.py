@@ -43,7 +43,7 @@ from coalmine.policies import (
     frozen_numbers,
     look,
 )
-from coalmine.streams.looking import finding_record
+from coalmine.streams.analysis.looking import finding_record
 
 from .evidence import Report
 from .simulated import climbed

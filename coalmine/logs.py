@@ -8,7 +8,15 @@ import orjson
 
 __all__ = ["configure_logging"]
 
-QUIET = ("aiokafka", "faust", "mode", "aiohttp", "asyncio", "coalmine.streams.apps", "coalmine.streams.transport")
+QUIET = (
+    "aiokafka",
+    "faust",
+    "mode",
+    "aiohttp",
+    "asyncio",
+    "coalmine.streams.transport.apps",
+    "coalmine.streams.transport.driver",
+)
 """Libraries that tell their life at INFO; only what needs a person is kept. Faust names the loggers of its services
 after the modules of their classes, hence the two of ours."""
 

@@ -34,9 +34,9 @@ def run(plans: Sequence[Plan], settings: Settings, role: str = "all", processes:
     BrokerError when Kafka does not answer or lets writers of the control topic set its clock.
     """
     if settings.broker == "kafka":
-        from coalmine.streams.client import KafkaSettings
-        from coalmine.streams.control import check_append_time
-        from coalmine.streams.topics import NamespaceTopics
+        from coalmine.streams.control.fold import check_append_time
+        from coalmine.streams.kafka.client import KafkaSettings
+        from coalmine.streams.kafka.topics import NamespaceTopics
 
         check_append_time(KafkaSettings(settings.kafka), NamespaceTopics(settings.namespace).control)
     duties = duties_of(plans, role, processes)
@@ -55,7 +55,7 @@ def duties_of(plans: Sequence[Plan], role: str, processes: int) -> list[Duty]:
 def perform(duty: Duty, settings: Settings, is_child: bool) -> None:
     """Do one duty in this process; never returns."""
     from coalmine.streams import worker
-    from coalmine.streams.client import KafkaSettings
+    from coalmine.streams.kafka.client import KafkaSettings
 
     configure_logging()
     role, plans = duty
@@ -64,7 +64,7 @@ def perform(duty: Duty, settings: Settings, is_child: bool) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides the order
     print(banner(duty, settings), file=sys.stderr, flush=True)
     if role == "score":
-        from coalmine.streams.scoring_worker import ScoringSettings, set_up_scoring
+        from coalmine.streams.scoring.scoring_worker import ScoringSettings, set_up_scoring
 
         scoring = ScoringSettings(
             kafka=kafka,
@@ -74,7 +74,7 @@ def perform(duty: Duty, settings: Settings, is_child: bool) -> None:
         )
         worker.run(lambda: set_up_scoring(plans[0], scoring), watch_parent=is_child)
     else:
-        from coalmine.streams.analyzer import AnalyzerSettings, set_up_analyzer
+        from coalmine.streams.analysis.analyzer import AnalyzerSettings, set_up_analyzer
 
         analyzing = AnalyzerSettings(kafka=kafka, namespace=settings.namespace)
         worker.run(lambda: set_up_analyzer(plans, analyzing), watch_parent=is_child)

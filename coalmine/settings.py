@@ -26,7 +26,7 @@ from pydantic_settings import (
 )
 
 from coalmine.errors import ConfigError
-from coalmine.streams.client import KafkaSettings
+from coalmine.streams.kafka.client import KafkaSettings
 
 from .suggest import did_you_mean, nearest
 

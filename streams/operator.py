@@ -15,14 +15,14 @@ from confluent_kafka import KafkaException, Message, Producer
 from coalmine.errors import BrokerError, DecodeError, DeliveryError
 from coalmine.policies import Command
 
-from .client import KafkaSettings
-from .codec import decoder, encode_command
-from .control import Folded
-from .messages import Event, Heartbeat, Look, RolloutView
+from .control.fold import Folded
+from .kafka.client import KafkaSettings
+from .kafka.reader import log_record
+from .kafka.reading import Reader, client_settings
+from .kafka.topics import NamespaceTopics
 from .picture import Confirmation, Picture
-from .reader import log_record
-from .reading import Reader, client_settings
-from .topics import NamespaceTopics
+from .wire.codec import decoder, encode_command
+from .wire.messages import Event, Heartbeat, Look, RolloutView
 
 __all__ = ["Operator"]
 

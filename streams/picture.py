@@ -7,12 +7,12 @@ from msgspec.structs import replace
 
 from coalmine.policies import HEARTBEAT_LIFE_MS, State, advance
 
-from .codec import decode_command
-from .control import ControlFold, Folded
-from .live import report_of
-from .looking import rollout_view
-from .messages import Heartbeat, RolloutView
-from .reader import LogRecord
+from .analysis.looking import rollout_view
+from .control.fold import ControlFold, Folded
+from .control.live import report_of
+from .kafka.reader import LogRecord
+from .wire.codec import decode_command
+from .wire.messages import Heartbeat, RolloutView
 
 __all__ = ["Confirmation", "Picture", "age"]
 

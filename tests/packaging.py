@@ -14,9 +14,9 @@ ROOT = Path(__file__).parent.parent
 PROBE = """
 import coalmine, models, sys
 from coalmine import policies, streams
-import coalmine.models, coalmine.streams.messages, coalmine.policies
+import coalmine.models, coalmine.streams.wire.messages, coalmine.policies
 assert models.FOREIGN, "a foreign package called models was shadowed"
-for part in (policies, coalmine.models, coalmine.streams.messages):
+for part in (policies, coalmine.models, coalmine.streams.wire.messages):
     assert part.__name__.startswith("coalmine."), part
 from coalmine.demo.flights import data
 assert data.FLIGHTS_FILE.stat().st_size > 500_000, "the flights are not in the package"

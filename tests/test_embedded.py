@@ -10,9 +10,9 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from coalmine.errors import BrokerError
-from coalmine.streams import embedded
-from coalmine.streams.embedded import EmbeddedBroker
-from coalmine.streams.topics import TopicSpec
+from coalmine.streams.kafka import embedded
+from coalmine.streams.kafka.embedded import EmbeddedBroker
+from coalmine.streams.kafka.topics import TopicSpec
 
 TOPICS = [TopicSpec(name="coalmine.control", partitions=1), TopicSpec(name="flights.requests", partitions=6)]
 
@@ -113,7 +113,7 @@ def test_the_broker_ignores_an_interrupt_of_the_whole_terminal() -> None:
 
 PARENT = """
 import sys, time
-from coalmine.streams.embedded import EmbeddedBroker
+from coalmine.streams.kafka.embedded import EmbeddedBroker
 broker = EmbeddedBroker()
 broker.start([])
 print(broker._child.pid, flush=True)

@@ -65,6 +65,31 @@ def test_a_part_imports_only_what_stands_to_its_left(part: str) -> None:
     assert violations(part, files(part)) == []
 
 
+BELOW = {
+    "wire": set(),
+    "kafka": set(),
+    "transport": {"kafka"},
+    "control": {"kafka", "wire"},
+    "scoring": {"kafka", "wire", "transport", "control", "worker"},
+    "analysis": {"kafka", "wire", "transport", "control", "worker"},
+}
+"""What each folder of `streams` may know of the others: scoring and analysis do not know each other."""
+
+
+def test_a_folder_of_streams_knows_only_those_below_it() -> None:
+    found = {
+        (folder, node.module.partition(".")[0])
+        for folder in BELOW
+        for path in files(f"streams/{folder}")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level == 2 and node.module
+    }
+
+    assert {path.name for path in (ROOT / "streams").iterdir() if (path / "__init__.py").exists()} == set(BELOW)
+    assert {(folder, other) for folder, other in found if other not in BELOW[folder]} == set()
+    assert len(found) > len(BELOW)
+
+
 def test_the_layer_test_catches_a_forbidden_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     bad = tmp_path / "bad.py"
@@ -110,6 +135,6 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
 
 
 def test_the_faces_of_the_parts_do_not_load_faust_or_scikit_learn() -> None:
-    statement = "import coalmine.policies, coalmine.models, coalmine.streams.messages"
+    statement = "import coalmine.policies, coalmine.models, coalmine.streams.wire.messages"
 
     assert loaded_by(statement) & {"faust", "aiokafka", "confluent_kafka", "sklearn", "skops"} == set()

@@ -9,7 +9,7 @@ from .options import Format, Output, connect
 from .output import note, say, yaml_text
 
 if TYPE_CHECKING:
-    from coalmine.streams.messages import Event
+    from coalmine.streams.wire.messages import Event
 
 __all__ = ["events"]
 

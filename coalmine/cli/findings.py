@@ -11,7 +11,7 @@ from .words import ago, clock, phase, plural, signed_points, stage, status, weig
 
 if TYPE_CHECKING:
     from coalmine.policies import Plan
-    from coalmine.streams.messages import FindingRecord, Look, RolloutView, WorkersView
+    from coalmine.streams.wire.messages import FindingRecord, Look, RolloutView, WorkersView
 
 __all__ = ["explain", "recomputed"]
 

@@ -16,8 +16,8 @@ from .output import columns, document, is_terminal, note, say, show, yaml_text
 from .watch import RECENT, following, screen, watch_lines, watch_live, watch_records
 
 if TYPE_CHECKING:
-    from coalmine.streams.messages import RolloutView
     from coalmine.streams.operator import Operator
+    from coalmine.streams.wire.messages import RolloutView
 
 __all__ = ["explain", "get", "wait"]
 

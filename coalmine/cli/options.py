@@ -72,7 +72,7 @@ def settings_of(ctx: typer.Context) -> "Settings":
 
 def connect(ctx: typer.Context) -> "Operator":
     """Return the client for the namespace of this call."""
-    from coalmine.streams.client import KafkaSettings
+    from coalmine.streams.kafka.client import KafkaSettings
     from coalmine.streams.operator import Operator
 
     settings = settings_of(ctx)

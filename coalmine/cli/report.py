@@ -16,7 +16,7 @@ from .output import note, say
 
 if TYPE_CHECKING:
     from coalmine.policies import Command, State
-    from coalmine.streams.control import Folded
+    from coalmine.streams.control.fold import Folded
     from coalmine.streams.operator import Operator
 
 __all__ = ["ask", "report", "signed", "steer", "would_apply"]

@@ -11,7 +11,7 @@ from .options import Files, settings_of
 from .output import columns, note, say
 
 if TYPE_CHECKING:
-    from coalmine.streams.admin import Admin, Change
+    from coalmine.streams.kafka.admin import Admin, Change
 
 __all__ = ["topics"]
 
@@ -48,9 +48,9 @@ def apply(ctx: typer.Context, files: Files, partitions: Partitions = DEFAULT_PAR
 
 def compared(ctx: typer.Context, files: Sequence[Path], partitions: int) -> "tuple[Admin, list[Change]]":
     """Return the client and what has to be done for the rollouts in `files`."""
-    from coalmine.streams.admin import Admin, compare, specs_for
-    from coalmine.streams.client import KafkaSettings
-    from coalmine.streams.topics import NamespaceTopics
+    from coalmine.streams.kafka.admin import Admin, compare, specs_for
+    from coalmine.streams.kafka.client import KafkaSettings
+    from coalmine.streams.kafka.topics import NamespaceTopics
 
     from ..rollout_file import load
 

@@ -17,7 +17,7 @@ from .words import ago, clock, milliseconds, phase, plural, stage, status, weigh
 
 if TYPE_CHECKING:
     from coalmine.policies import Plan
-    from coalmine.streams.messages import Event, FindingRecord, RolloutView
+    from coalmine.streams.wire.messages import Event, FindingRecord, RolloutView
 
 __all__ = ["EVENTS_SHOWN", "rates", "render"]
 

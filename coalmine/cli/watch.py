@@ -12,8 +12,8 @@ from .output import say, yaml_text
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from coalmine.streams.messages import Event, RolloutView
     from coalmine.streams.operator import Operator
+    from coalmine.streams.wire.messages import Event, RolloutView
 
 __all__ = ["RECENT", "following", "screen", "watch_lines", "watch_live", "watch_records"]
 

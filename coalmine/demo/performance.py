@@ -19,9 +19,9 @@ from coalmine.cli.exits import Exit
 from coalmine.errors import CoalmineError, ConfigError
 from coalmine.policies import At, ModelRef, Phase, Plan, Start
 from coalmine.settings import load_settings
-from coalmine.streams.feed import Feed, Record
+from coalmine.streams.kafka.feed import Feed, Record
+from coalmine.streams.kafka.watch import Watch
 from coalmine.streams.operator import Operator
-from coalmine.streams.watch import Watch
 
 from .flights import STREAM_START, Flights, departures
 from .flights import load as load_flights

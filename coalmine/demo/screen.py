@@ -10,7 +10,7 @@ from rich.text import Text
 
 from coalmine.cli.view import rates, render
 from coalmine.policies import Plan
-from coalmine.streams.messages import RolloutView
+from coalmine.streams.wire.messages import RolloutView
 
 from .scenario import Scenario
 from .story import Move, Story

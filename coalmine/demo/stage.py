@@ -23,10 +23,10 @@ from coalmine.models import read
 from coalmine.policies import ModelRef, Plan, Topics
 from coalmine.rollout_file import file_digest, load, write
 from coalmine.settings import Settings
-from coalmine.streams.admin import Admin, compare
-from coalmine.streams.client import KafkaSettings
-from coalmine.streams.embedded import EmbeddedBroker
-from coalmine.streams.topics import NamespaceTopics, TopicSpec, topic_specs
+from coalmine.streams.kafka.admin import Admin, compare
+from coalmine.streams.kafka.client import KafkaSettings
+from coalmine.streams.kafka.embedded import EmbeddedBroker
+from coalmine.streams.kafka.topics import NamespaceTopics, TopicSpec, topic_specs
 
 from .flights.train import SHIPPED, provide
 

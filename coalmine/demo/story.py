@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from coalmine.errors import DecodeError
 from coalmine.policies import Applied, At, Command, Phase, State, Topics
-from coalmine.streams.codec import decoder
-from coalmine.streams.messages import ErrorRecord, Event, Heartbeat, Look, Prediction, RolloutView
+from coalmine.streams.kafka.reader import LogRecord
+from coalmine.streams.kafka.topics import NamespaceTopics
 from coalmine.streams.picture import Picture
-from coalmine.streams.reader import LogRecord
-from coalmine.streams.topics import NamespaceTopics
+from coalmine.streams.wire.codec import decoder
+from coalmine.streams.wire.messages import ErrorRecord, Event, Heartbeat, Look, Prediction, RolloutView
 
 __all__ = ["Answers", "Move", "Story"]
 

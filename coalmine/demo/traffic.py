@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from itertools import count
 
-from coalmine.streams.codec import encode
+from coalmine.streams.wire.codec import encode
 
 from .flights import STREAM_START, Departure, departures, load
 
@@ -37,8 +37,8 @@ def record(departure: Departure, head: dict[str, str | int]) -> Record:
 def main() -> None:
     """Send departures until SIGTERM or SIGINT; the broker is that of the settings."""
     from coalmine.settings import load_settings
-    from coalmine.streams.client import KafkaSettings
-    from coalmine.streams.feed import Feed
+    from coalmine.streams.kafka.client import KafkaSettings
+    from coalmine.streams.kafka.feed import Feed
 
     parser = argparse.ArgumentParser(prog="python -m coalmine.demo.traffic", description=__doc__)
     parser.add_argument("--topic", default="flights.requests", help="where requests go (default: %(default)s)")

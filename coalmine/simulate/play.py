@@ -33,7 +33,7 @@ from coalmine.policies import (
     look,
 )
 from coalmine.policies.planning import End
-from coalmine.streams.looking import addressed, command_for, command_id, stale
+from coalmine.streams.analysis.looking import addressed, command_for, command_id, stale
 
 from .traffic import Batch, Traffic
 from .world import World

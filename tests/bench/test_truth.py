@@ -7,7 +7,7 @@ import pytest
 
 from bench.truth import Book, Group, differences, published
 from coalmine.policies import Sums, Tally
-from coalmine.streams.messages import Call, Outcome
+from coalmine.streams.wire.messages import Call, Outcome
 
 PARTITION = 3
 

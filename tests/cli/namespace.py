@@ -13,8 +13,8 @@ from confluent_kafka import Producer
 from typer.testing import CliRunner, Result
 
 from coalmine.cli.app import app
-from coalmine.streams.codec import encode
-from coalmine.streams.messages import Heartbeat, LoadedModel
+from coalmine.streams.wire.codec import encode
+from coalmine.streams.wire.messages import Heartbeat, LoadedModel
 
 __all__ = ["DIGEST", "Namespace", "now", "watching"]
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from coalmine.policies import ModelRef, Plan
 from coalmine.rollout_file import parse
-from coalmine.streams.messages import Event, FindingRecord, Look, RolloutView, StepView, WorkersView
+from coalmine.streams.wire.messages import Event, FindingRecord, Look, RolloutView, StepView, WorkersView
 
 __all__ = ["NOW", "PLAN", "drift", "errors", "event", "look", "slow", "view"]
 

@@ -6,7 +6,7 @@ from coalmine.cli.findings import explain, recomputed
 from coalmine.policies import Check, Losses, Metric, Role, Sums
 from coalmine.policies.epochs import EpochSums
 from coalmine.policies.fallbacks import FallbackEvidence, fallback_evidence
-from coalmine.streams.looking import finding_record
+from coalmine.streams.analysis.looking import finding_record
 from tests.cli.records import NOW, PLAN, drift, errors, look, slow, view
 
 SITUATION = """\

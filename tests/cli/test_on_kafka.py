@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from coalmine.cli import report
 from coalmine.cli.app import app
 from coalmine.cli.exits import Exit
-from coalmine.streams.codec import encode
-from coalmine.streams.messages import Event
+from coalmine.streams.wire.codec import encode
+from coalmine.streams.wire.messages import Event
 from tests.cli.namespace import DIGEST, Namespace, watching
 from tests.cli.records import errors, look, slow, view
 

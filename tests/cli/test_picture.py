@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from coalmine.policies import ModelRef, Pause, Rollback, Start
-from coalmine.streams.codec import encode_command
-from coalmine.streams.messages import Heartbeat, LoadedModel
+from coalmine.streams.kafka.reader import LogRecord
 from coalmine.streams.picture import Picture
-from coalmine.streams.reader import LogRecord
+from coalmine.streams.wire.codec import encode_command
+from coalmine.streams.wire.messages import Heartbeat, LoadedModel
 from tests.cli.records import PLAN, view
 
 NOW = 1_750_000_000.0

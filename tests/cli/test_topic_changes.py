@@ -1,7 +1,7 @@
 """Topics as they are beside topics as they must be, without a broker."""
 
-from coalmine.streams.admin import Action, Found, compare, specs_for
-from coalmine.streams.topics import NamespaceTopics, TopicSpec
+from coalmine.streams.kafka.admin import Action, Found, compare, specs_for
+from coalmine.streams.kafka.topics import NamespaceTopics, TopicSpec
 from tests.cli.records import PLAN
 
 SPEC = TopicSpec(name="t", partitions=4, config={"cleanup.policy": "compact"})

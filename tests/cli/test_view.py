@@ -12,7 +12,7 @@ from coalmine.cli.findings import explain
 from coalmine.cli.look import list_rows
 from coalmine.cli.view import rates, render
 from coalmine.policies import Bake, OnSuccess, Phase
-from coalmine.streams.messages import StepView
+from coalmine.streams.wire.messages import StepView
 from tests.cli.records import NOW, PLAN, drift, event, slow, view
 
 WIDTH = 100

@@ -14,7 +14,7 @@ import pytest
 from coalmine.cli.exits import Exit
 from coalmine.demo import performance, play
 from coalmine.errors import BrokerError, CoalmineError, ConfigError
-from coalmine.streams import admin
+from coalmine.streams.kafka import admin
 
 DEMO = [sys.executable, "-c", "from coalmine.cli import main; main()", "demo"]
 

@@ -13,9 +13,9 @@ from coalmine.demo.summary import Ending, summary
 from coalmine.errors import ConfigError
 from coalmine.policies import Advance, At, Command, FrozenNumbers, ModelRef, Phase, Rollback, Start
 from coalmine.rollout_file import load
-from coalmine.streams.codec import encode, encode_command
-from coalmine.streams.messages import ErrorRecord, Heartbeat, LoadedModel, Look, Prediction
-from coalmine.streams.topics import NamespaceTopics
+from coalmine.streams.kafka.topics import NamespaceTopics
+from coalmine.streams.wire.codec import encode, encode_command
+from coalmine.streams.wire.messages import ErrorRecord, Heartbeat, LoadedModel, Look, Prediction
 
 CRASH = SCENARIOS["crash"]
 PLAN, DIGEST = load(CRASH.file)

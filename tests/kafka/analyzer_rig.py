@@ -38,13 +38,13 @@ from coalmine.policies import (
     Topics,
     advance,
 )
-from coalmine.streams.analyzer import AnalyzerSettings, set_up_analyzer
-from coalmine.streams.client import KafkaSettings
-from coalmine.streams.codec import decode_command, encode, encode_command
-from coalmine.streams.control import ControlFold
-from coalmine.streams.messages import Call, Event, Evidence, Heartbeat, LoadedModel, Look, Outcome, RolloutView
-from coalmine.streams.reader import PartitionReader
-from coalmine.streams.topics import NamespaceTopics, TopicSpec, topic_specs
+from coalmine.streams.analysis.analyzer import AnalyzerSettings, set_up_analyzer
+from coalmine.streams.control.fold import ControlFold
+from coalmine.streams.kafka.client import KafkaSettings
+from coalmine.streams.kafka.reader import PartitionReader
+from coalmine.streams.kafka.topics import NamespaceTopics, TopicSpec, topic_specs
+from coalmine.streams.wire.codec import decode_command, encode, encode_command
+from coalmine.streams.wire.messages import Call, Event, Evidence, Heartbeat, LoadedModel, Look, Outcome, RolloutView
 from coalmine.streams.worker import run
 from tests.kafka.traffic import wait_for
 

@@ -3,7 +3,7 @@
 from bench.kafka_log import Log
 from coalmine.errors import DecodeError
 from coalmine.policies import At, State, advance, initial
-from coalmine.streams.codec import decode_command
+from coalmine.streams.wire.codec import decode_command
 
 __all__ = ["states_at"]
 

@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from coalmine.streams.apps import assigned, batch_agent, make_app
-from coalmine.streams.batches import Batch, Poll
-from coalmine.streams.client import KafkaSettings
-from coalmine.streams.producer import Producer
-from coalmine.streams.transport import BatchConsumer
+from coalmine.streams.kafka.client import KafkaSettings
+from coalmine.streams.kafka.producer import Producer
+from coalmine.streams.transport.apps import assigned, batch_agent, make_app
+from coalmine.streams.transport.batches import Batch, Poll
+from coalmine.streams.transport.driver import BatchConsumer
 from coalmine.streams.worker import Work, run
 
 

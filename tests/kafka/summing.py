@@ -14,10 +14,10 @@ from typing import Any
 
 from faust.types import TP
 
-from coalmine.streams.apps import batch_agent, make_app
-from coalmine.streams.batches import Batch, Poll
-from coalmine.streams.client import KafkaSettings
-from coalmine.streams.table_offsets import TableOffsets
+from coalmine.streams.kafka.client import KafkaSettings
+from coalmine.streams.transport.apps import batch_agent, make_app
+from coalmine.streams.transport.batches import Batch, Poll
+from coalmine.streams.transport.table_offsets import TableOffsets
 from coalmine.streams.worker import Work, run
 from tests.kafka.relay import Orders, say_when_ready
 

@@ -7,11 +7,11 @@ import pytest
 from confluent_kafka import Producer
 
 from coalmine.errors import BrokerError
-from coalmine.streams import follower as follower_module
-from coalmine.streams.client import KafkaSettings
-from coalmine.streams.control import check_append_time
-from coalmine.streams.follower import TopicFollower
-from coalmine.streams.reader import LogRecord, read_to_end
+from coalmine.streams.control.fold import check_append_time
+from coalmine.streams.kafka import follower as follower_module
+from coalmine.streams.kafka.client import KafkaSettings
+from coalmine.streams.kafka.follower import TopicFollower
+from coalmine.streams.kafka.reader import LogRecord, read_to_end
 from tests.conftest import NewTopics
 from tests.kafka.broker import Broker
 

@@ -5,9 +5,9 @@ import os
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
-from coalmine.streams.producer import Producer
-from coalmine.streams.reader import PartitionReader
-from coalmine.streams.topics import ROOMY
+from coalmine.streams.kafka.producer import Producer
+from coalmine.streams.kafka.reader import PartitionReader
+from coalmine.streams.kafka.topics import ROOMY
 from tests.conftest import NewTopics
 from tests.kafka.traffic import PARTITIONS, plain, values
 

@@ -37,9 +37,9 @@ from coalmine.policies import (
     Undo,
     replay,
 )
-from coalmine.streams.client import KafkaSettings
-from coalmine.streams.messages import Event, Look
+from coalmine.streams.kafka.client import KafkaSettings
 from coalmine.streams.operator import Operator
+from coalmine.streams.wire.messages import Event, Look
 from tests.kafka.looks import states_at
 from tests.policies.references import tenths
 

@@ -12,8 +12,8 @@ from typing import TypeVar
 import confluent_kafka
 from confluent_kafka import TopicPartition
 
-from coalmine.streams.client import KafkaSettings
-from coalmine.streams.reader import PartitionReader
+from coalmine.streams.kafka.client import KafkaSettings
+from coalmine.streams.kafka.reader import PartitionReader
 from tests.kafka.relay import Orders
 
 PARTITIONS = 4

@@ -20,7 +20,7 @@ from coalmine.policies import (
     frozen_numbers,
     look,
 )
-from coalmine.streams.messages import Fault
+from coalmine.streams.wire.messages import Fault
 
 from .looks import ERRORS, MINUTE, at_step, plan, seen, spread
 

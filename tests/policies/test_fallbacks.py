@@ -23,7 +23,7 @@ from coalmine.policies import (
     counting_of,
     look,
 )
-from coalmine.streams.messages import Outcome
+from coalmine.streams.wire.messages import Outcome
 
 from .looks import ERRORS, FROZEN, MINUTE, at_step, plan, seen
 from .test_scorecard import row

@@ -27,7 +27,7 @@ from coalmine.policies.scorecard import smallest_keys
 from coalmine.policies.stats.durations import DURATION_EDGES, duration_bucket, duration_upper_ms
 from coalmine.policies.stats.predictions import NO_PREDICTIONS, Vocabulary, cells_of
 from coalmine.policies.tally import MOST_VALUES
-from coalmine.streams.messages import Call, Outcome
+from coalmine.streams.wire.messages import Call, Outcome
 
 SMALL_CAP = 3
 """Keys remembered in these tests, so that few keys overflow it."""

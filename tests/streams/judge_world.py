@@ -28,9 +28,9 @@ from coalmine.policies import (
     advance,
     initial,
 )
-from coalmine.streams.codec import decode_command, encode
-from coalmine.streams.messages import Event, Evidence, Look, OpenBreaker
-from coalmine.streams.rollout_judge import Move, RolloutJudge, Surroundings
+from coalmine.streams.analysis.rollout_judge import Move, RolloutJudge, Surroundings
+from coalmine.streams.wire.codec import decode_command, encode
+from coalmine.streams.wire.messages import Event, Evidence, Look, OpenBreaker
 
 CANARY = ModelRef(uri="flights/2", digest="sha256:" + "2" * 64)
 PLAN = Plan(

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from coalmine.errors import BrokerError, ConfigError, ModelError
 from coalmine.streams import worker
-from coalmine.streams.batches import InProgress
+from coalmine.streams.transport.batches import InProgress
 from coalmine.streams.worker import Work, run
 
 SLOW = 60.0

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from coalmine.errors import ConfigError
-from coalmine.streams.apps import batch_agent, credentials, make_app
-from coalmine.streams.client import KafkaSettings
+from coalmine.streams.kafka.client import KafkaSettings
+from coalmine.streams.transport.apps import batch_agent, credentials, make_app
 
 PLAIN = KafkaSettings({"bootstrap.servers": "a:9092,b:9093", "fetch.wait.max.ms": 20, "session.timeout.ms": 2000})
 SASL = {

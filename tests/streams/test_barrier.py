@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from coalmine.streams import embedded, producer
-from coalmine.streams.client import KafkaSettings
-from coalmine.streams.producer import Producer
+from coalmine.streams.kafka import embedded, producer
+from coalmine.streams.kafka.client import KafkaSettings
+from coalmine.streams.kafka.producer import Producer
 
 TOPIC = "predictions"
 PARTITIONS = 4

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mode.utils.queues import FlowControlEvent
 
-from coalmine.streams.batches import Fetched, InProgress, Poll, polls
-from coalmine.streams.transport import BatchConsumer, waiting
+from coalmine.streams.transport.batches import Fetched, InProgress, Poll, polls
+from coalmine.streams.transport.driver import BatchConsumer, waiting
 
 PLACE = TP("requests", 0)
 

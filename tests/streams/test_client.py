@@ -2,7 +2,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException
 
 from coalmine.errors import ConfigError
-from coalmine.streams.client import PROPERTIES, Client, KafkaSettings
+from coalmine.streams.kafka.client import PROPERTIES, Client, KafkaSettings
 
 SECURE = {
     "bootstrap.servers": "a:9093, b:9093",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from coalmine.errors import DecodeError
 from coalmine.policies import Command, ModelRef, Plan, Rollback, SetWeight, Start, Step, Topics
-from coalmine.streams.codec import (
+from coalmine.streams.wire.codec import (
     MAX_VALUE_BYTES,
     check_limits,
     decode_command,
@@ -19,7 +19,7 @@ from coalmine.streams.codec import (
     encode,
     encode_command,
 )
-from coalmine.streams.messages import Evidence, Heartbeat, Outcome, Prediction
+from coalmine.streams.wire.messages import Evidence, Heartbeat, Outcome, Prediction
 
 PLAN = Plan(name="flights", topics=Topics.of("flights"), stable=ModelRef(uri="a"), steps=(Step(weight=10),))
 

@@ -2,9 +2,9 @@
 
 from coalmine.errors import DecodeError
 from coalmine.policies import At, Phase, advance
-from coalmine.streams.codec import decode_command
-from coalmine.streams.control import ControlFold, Folded
-from coalmine.streams.reader import LogRecord
+from coalmine.streams.control.fold import ControlFold, Folded
+from coalmine.streams.kafka.reader import LogRecord
+from coalmine.streams.wire.codec import decode_command
 
 
 def record(offset: int, value: bytes | None) -> LogRecord:

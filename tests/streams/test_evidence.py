@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coalmine.streams.evidence import QUIET_ROUNDS, EndOffsets, Gathered, lagging
-from coalmine.streams.messages import Evidence
+from coalmine.streams.analysis.evidence import QUIET_ROUNDS, EndOffsets, Gathered, lagging
+from coalmine.streams.wire.messages import Evidence
 
 
 def evidence(revision: int, partition: int, offset: int, *, ts: int = 0, of: int = 1, lag: int = 0) -> Evidence:

@@ -9,11 +9,11 @@ import pytest
 
 from coalmine.errors import BrokerError
 from coalmine.policies import At
-from coalmine.streams.client import KafkaSettings
-from coalmine.streams.embedded import EmbeddedBroker
-from coalmine.streams.feed import Feed, Record
-from coalmine.streams.topics import TopicSpec
-from coalmine.streams.watch import Watch
+from coalmine.streams.kafka.client import KafkaSettings
+from coalmine.streams.kafka.embedded import EmbeddedBroker
+from coalmine.streams.kafka.feed import Feed, Record
+from coalmine.streams.kafka.topics import TopicSpec
+from coalmine.streams.kafka.watch import Watch
 
 Seen = tuple[str, At, bytes]
 
@@ -57,7 +57,7 @@ def test_the_pace_is_kept_and_a_stop_ends_it(kafka: KafkaSettings) -> None:
 def test_a_spectator_of_a_topic_that_is_not_there_says_so(
     kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coalmine.streams.watch.METADATA_SECONDS", 0.5)
+    monkeypatch.setattr("coalmine.streams.kafka.watch.METADATA_SECONDS", 0.5)
     watch = Watch(kafka, ["nowhere"], lambda *_: None)
     watch.start()
     watch._thread.join(5)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from coalmine.errors import DecodeError
 from coalmine.policies import VERBS, At, Command, Phase, Refusal, State, advance
-from coalmine.streams.codec import decode_command, encode
+from coalmine.streams.wire.codec import decode_command, encode
 from tests.policies.rollouts import PHASES, PLAN
 
 STATES = {phase: build() for phase, build in PHASES.items()}

@@ -9,12 +9,12 @@ import pytest
 from coalmine.errors import DecodeError
 from coalmine.policies import Reference, Router, Routing, Tally, counting_of
 from coalmine.policies.plan import Analysis, Check, Metric, Role
-from coalmine.streams.codec import decoder, encode
-from coalmine.streams.inputs import MOST_ROWS, input_counts
-from coalmine.streams.messages import Fallback, Outcome
-from coalmine.streams.pipeline import NOTHING, outcome_records, settle, split
-from coalmine.streams.request_decoder import RequestDecoder
-from coalmine.streams.requests import Requests
+from coalmine.streams.scoring.inputs import MOST_ROWS, input_counts
+from coalmine.streams.scoring.pipeline import NOTHING, outcome_records, settle, split
+from coalmine.streams.wire.codec import decoder, encode
+from coalmine.streams.wire.messages import Fallback, Outcome
+from coalmine.streams.wire.request_decoder import RequestDecoder
+from coalmine.streams.wire.requests import Requests
 
 from .test_pipeline import PLAN, STATE, answers
 from .test_requests import CANARY, NOW, STABLE, Record, request

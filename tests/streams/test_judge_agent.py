@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from coalmine.policies import State
-from coalmine.streams.judging import JudgeAgent
-from coalmine.streams.live import LiveWorkers
-from coalmine.streams.topics import NamespaceTopics
+from coalmine.streams.analysis.judging import JudgeAgent
+from coalmine.streams.control.live import LiveWorkers
+from coalmine.streams.kafka.topics import NamespaceTopics
 from tests.streams.judge_world import World
 
 

@@ -18,9 +18,9 @@ from coalmine.policies import (
     Undo,
     replay,
 )
-from coalmine.streams.codec import decode_command
-from coalmine.streams.looking import command_id, finding_record
-from coalmine.streams.messages import Event, OpenBreaker
+from coalmine.streams.analysis.looking import command_id, finding_record
+from coalmine.streams.wire.codec import decode_command
+from coalmine.streams.wire.messages import Event, OpenBreaker
 from tests.streams.judge_world import BEGIN_MS, EVENT_PLAN, READY, World
 
 

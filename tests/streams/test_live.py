@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from coalmine.policies import ModelStatus, WorkerReport
-from coalmine.streams.codec import encode
-from coalmine.streams.live import LiveWorkers
-from coalmine.streams.messages import Heartbeat, LoadedModel, OpenBreaker
-from coalmine.streams.reader import LogRecord
+from coalmine.streams.control.live import LiveWorkers
+from coalmine.streams.kafka.reader import LogRecord
+from coalmine.streams.wire.codec import encode
+from coalmine.streams.wire.messages import Heartbeat, LoadedModel, OpenBreaker
 from tests.streams.judge_world import CANARY, PLAN, World
 
 

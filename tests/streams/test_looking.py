@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from coalmine.policies import Finding, Phase, Role, Status, Sums, advance
-from coalmine.streams.codec import decode_command, encode
-from coalmine.streams.control import ControlFold, Folded
-from coalmine.streams.looking import actual_weight, answers, finding_record, stale
-from coalmine.streams.messages import Event
-from coalmine.streams.reader import LogRecord
+from coalmine.streams.analysis.looking import actual_weight, answers, finding_record, stale
+from coalmine.streams.control.fold import ControlFold, Folded
+from coalmine.streams.kafka.reader import LogRecord
+from coalmine.streams.wire.codec import decode_command, encode
+from coalmine.streams.wire.messages import Event
 from tests.streams.judge_world import BEGIN_MS, CANARY, EVENT_PLAN, PLAN, World
 
 

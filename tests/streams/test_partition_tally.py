@@ -10,10 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coalmine.policies import Clock, Sums, Tally
-from coalmine.streams.codec import encode
-from coalmine.streams.evidence import check
-from coalmine.streams.messages import Call, Evidence, Outcome
-from coalmine.streams.partition_tally import (
+from coalmine.streams.analysis.evidence import check
+from coalmine.streams.analysis.partition_tally import (
     FAR_BACK,
     OPEN_REVISIONS,
     LeanOutcome,
@@ -21,6 +19,8 @@ from coalmine.streams.partition_tally import (
     decode_outcome,
     main_key,
 )
+from coalmine.streams.wire.codec import encode
+from coalmine.streams.wire.messages import Call, Evidence, Outcome
 
 
 @dataclass(frozen=True, slots=True)

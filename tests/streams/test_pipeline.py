@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from coalmine.models import Answers, Call, FaultCode
 from coalmine.policies import ModelRef, Phase, Plan, Router, Routing, Step, Topics, initial
-from coalmine.streams.codec import decoder
-from coalmine.streams.messages import Fallback, Outcome, Prediction
-from coalmine.streams.pipeline import (
+from coalmine.streams.scoring.pipeline import (
     NOTHING,
     Part,
     Routed,
@@ -28,8 +26,10 @@ from coalmine.streams.pipeline import (
     timed_out,
     unanswered,
 )
-from coalmine.streams.request_decoder import RequestDecoder
-from coalmine.streams.requests import Requests
+from coalmine.streams.wire.codec import decoder
+from coalmine.streams.wire.messages import Fallback, Outcome, Prediction
+from coalmine.streams.wire.request_decoder import RequestDecoder
+from coalmine.streams.wire.requests import Requests
 
 from .test_requests import NOW, STABLE, Record, request
 

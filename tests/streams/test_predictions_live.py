@@ -9,10 +9,10 @@ import pytest
 from coalmine.cli.findings import explain
 from coalmine.errors import DecodeError
 from coalmine.policies import Analysis, Check, Metric, Phase, Plan, Reference, Role, counting_of
-from coalmine.streams.codec import encode
-from coalmine.streams.evidence import check
-from coalmine.streams.messages import Call, Evidence, FindingRecord, Outcome
-from coalmine.streams.partition_tally import PartitionTally
+from coalmine.streams.analysis.evidence import check
+from coalmine.streams.analysis.partition_tally import PartitionTally
+from coalmine.streams.wire.codec import encode
+from coalmine.streams.wire.messages import Call, Evidence, FindingRecord, Outcome
 from tests.streams.judge_world import PARTITIONS, PLAN, World
 from tests.streams.test_partition_tally import Record
 

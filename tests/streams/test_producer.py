@@ -6,8 +6,8 @@ import time
 import pytest
 
 from coalmine.errors import DeliveryError
-from coalmine.streams.client import KafkaSettings
-from coalmine.streams.producer import Producer
+from coalmine.streams.kafka.client import KafkaSettings
+from coalmine.streams.kafka.producer import Producer
 
 NOBODY = "127.0.0.1:9"
 """The discard port: nobody listens there."""

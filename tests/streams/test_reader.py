@@ -8,9 +8,9 @@ import pytest
 from confluent_kafka import KafkaError
 
 from coalmine.errors import BrokerError
-from coalmine.streams import embedded, reader
-from coalmine.streams.client import KafkaSettings
-from coalmine.streams.reader import PartitionReader
+from coalmine.streams.kafka import embedded, reader
+from coalmine.streams.kafka.client import KafkaSettings
+from coalmine.streams.kafka.reader import PartitionReader
 
 TOPIC = "coalmine.control"
 LIST_OFFSETS = 2

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from coalmine.models import Feature, FeatureType, Flavor, Golden, GoldenRow, Manifest, OutputKind, PackageFile
-from coalmine.streams.request_decoder import RequestDecoder
-from coalmine.streams.requests import Requests
+from coalmine.streams.wire.request_decoder import RequestDecoder
+from coalmine.streams.wire.requests import Requests
 
 NOW = 1_700_000_000_000
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from coalmine.models import Feature, Linear, Manifest, Model, OutputKind, Row, pack
 from coalmine.policies import ModelRef, Phase, Plan, State, Step, Topics, initial
-from coalmine.streams.guard import Guard
-from coalmine.streams.messages import Heartbeat, OpenBreaker
-from coalmine.streams.pipeline import Part, timed_out
-from coalmine.streams.scoring import Scorer
-from coalmine.streams.shelf import Shelf, place
+from coalmine.streams.scoring.guard import Guard
+from coalmine.streams.scoring.pipeline import Part, timed_out
+from coalmine.streams.scoring.scorer import Scorer
+from coalmine.streams.scoring.shelf import Shelf, place
+from coalmine.streams.wire.messages import Heartbeat, OpenBreaker
 
 from .test_requests import Record
 

@@ -20,7 +20,7 @@ from coalmine.policies import (
     Window,
     frozen_numbers,
 )
-from coalmine.streams.codec import decode_command, encode, encode_command
+from coalmine.streams.wire.codec import decode_command, encode, encode_command
 from tests.policies.rollouts import PLAN
 
 OFFICE = Window(days=(Day.MON, Day.FRI), opens_minute=540, closes_minute=1_020, zone="Europe/Berlin")

@@ -8,7 +8,7 @@ import pytest
 from coalmine.errors import ModelError, Refused
 from coalmine.models import Feature, Linear, OutputKind, pack
 from coalmine.policies import ModelRef
-from coalmine.streams.shelf import RETRY_SECONDS, Shelf
+from coalmine.streams.scoring.shelf import RETRY_SECONDS, Shelf
 
 
 class Loads:

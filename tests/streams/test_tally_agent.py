@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from coalmine.policies import Analysis
-from coalmine.streams.codec import encode
-from coalmine.streams.partition_tally import PartitionTally
-from coalmine.streams.tally import TallyAgent
+from coalmine.streams.analysis.partition_tally import PartitionTally
+from coalmine.streams.analysis.tally import TallyAgent
+from coalmine.streams.wire.codec import encode
 from tests.streams.test_partition_tally import Record, outcome
 
 

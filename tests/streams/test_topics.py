@@ -2,7 +2,7 @@
 
 import pytest
 
-from coalmine.streams.topics import HOUR_MS, NamespaceTopics, TopicSpec, topic_specs
+from coalmine.streams.kafka.topics import HOUR_MS, NamespaceTopics, TopicSpec, topic_specs
 from tests.cli.records import PLAN
 
 SPECS = topic_specs(NamespaceTopics(), [PLAN], partitions=4)

@@ -18,7 +18,7 @@ import msgspec
 
 from coalmine.policies import KEY_BUCKETS, NOTHING_MORE, Clock, Counting, Sums, Tally
 
-from .messages import Call, Evidence, FeatureCounts
+from ..wire.messages import Call, Evidence, FeatureCounts
 
 __all__ = ["OPEN_REVISIONS", "Consumed", "PartitionTally", "closed_key", "main_key", "parsed"]
 

@@ -19,7 +19,7 @@ import msgspec
 from coalmine.errors import DecodeError
 from coalmine.policies import KEY_BUCKETS, LOSS_UNIT, Losses, Sums
 
-from .messages import Evidence, RequestCode
+from ..wire.messages import Evidence, RequestCode
 
 __all__ = ["QUIET_ROUNDS", "EndOffsets", "Gathered", "check", "lagging"]
 

@@ -15,15 +15,15 @@ from faust.types import TP
 
 from coalmine.policies import Analysis, Plan, counting_of
 
-from .apps import assigned, batch_agent, end_offset, make_app
-from .batches import Poll
-from .client import KafkaSettings
-from .codec import encode
+from ..kafka.client import KafkaSettings
+from ..kafka.producer import Producer
+from ..kafka.topics import NamespaceTopics, tally_app_id
+from ..transport.apps import assigned, batch_agent, end_offset, make_app
+from ..transport.batches import Poll
+from ..transport.record_table import RecordTable
+from ..transport.table_offsets import TableOffsets
+from ..wire.codec import encode
 from .partition_tally import PartitionTally, main_key
-from .producer import Producer
-from .record_table import RecordTable
-from .table_offsets import TableOffsets
-from .topics import NamespaceTopics, tally_app_id
 
 __all__ = ["TallyAgent"]
 

@@ -38,9 +38,9 @@ from coalmine.policies import (
     next_step,
 )
 
-from .control import Folded
-from .heartbeat import rfc3339
-from .messages import Event, FindingRecord, Look, RolloutView, StepView, WorkersView
+from ..control.fold import Folded
+from ..control.heartbeat import rfc3339
+from ..wire.messages import Event, FindingRecord, Look, RolloutView, StepView, WorkersView
 
 __all__ = [
     "ANALYZER",

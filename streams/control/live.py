@@ -6,9 +6,9 @@ import time
 from coalmine.errors import DecodeError
 from coalmine.policies import ModelStatus, State, Variant, WorkerReport
 
-from .codec import decoder
-from .messages import Heartbeat, LoadedModel, OpenBreaker
-from .reader import LogRecord
+from ..kafka.reader import LogRecord
+from ..wire.codec import decoder
+from ..wire.messages import Heartbeat, LoadedModel, OpenBreaker
 
 __all__ = ["LiveWorkers"]
 

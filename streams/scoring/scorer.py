@@ -16,9 +16,11 @@ from typing import Protocol
 from coalmine.models import Answers, Model, answer
 from coalmine.policies import ModelRef, Plan, Reference, Router, State
 
+from ..wire.messages import Fallback
+from ..wire.request_decoder import RequestDecoder
+from ..wire.requests import Rejected, RequestRecord, Requests
 from .guard import Guard
 from .inputs import input_counts
-from .messages import Fallback
 from .pipeline import (
     NOTHING,
     Part,
@@ -33,8 +35,6 @@ from .pipeline import (
     timed_out,
     unanswered,
 )
-from .request_decoder import RequestDecoder
-from .requests import Rejected, RequestRecord, Requests
 from .shelf import Shelf
 
 __all__ = ["PolledBatch", "Scorer", "Serving"]

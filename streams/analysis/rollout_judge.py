@@ -35,7 +35,8 @@ from coalmine.policies import (
     readiness,
 )
 
-from .codec import encode, encode_command
+from ..wire.codec import encode, encode_command
+from ..wire.messages import Event, Evidence, Look, OpenBreaker, RolloutView
 from .evidence import EndOffsets, Gathered, lagging
 from .looking import (
     addressed,
@@ -49,7 +50,6 @@ from .looking import (
     stale,
     verdict_event,
 )
-from .messages import Event, Evidence, Look, OpenBreaker, RolloutView
 from .partition_tally import parsed
 
 __all__ = ["Entry", "Move", "RolloutJudge", "Surroundings"]

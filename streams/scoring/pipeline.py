@@ -16,9 +16,9 @@ from coalmine.errors import DecodeError
 from coalmine.models import Answers, Manifest
 from coalmine.policies import Cohort, Router, key_hash
 
-from .codec import encode
-from .messages import Call, ErrorRecord, Fallback, Fault, Outcome, Prediction
-from .requests import Rejected, Requests
+from ..wire.codec import encode
+from ..wire.messages import Call, ErrorRecord, Fallback, Fault, Outcome, Prediction
+from ..wire.requests import Rejected, Requests
 
 __all__ = [
     "NOTHING",

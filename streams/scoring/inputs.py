@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from coalmine.policies import Reference
 
+from ..wire.requests import Requests
 from .pipeline import Routed
-from .requests import Requests
 
 __all__ = ["input_counts"]
 

@@ -13,7 +13,7 @@ from coalmine.errors import ModelError, Refused
 from coalmine.models import Model, load
 from coalmine.policies import ModelRef
 
-from .messages import LoadedModel
+from ..wire.messages import LoadedModel
 
 __all__ = ["Shelf"]
 

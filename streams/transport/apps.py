@@ -15,10 +15,10 @@ from faust.types import TP
 
 from coalmine.errors import ConfigError
 
+from ..kafka.client import FaustClient, KafkaSettings
+from ..kafka.producer import Producer
 from .batches import BatchSchema, Poll, polls
-from .client import FaustClient, KafkaSettings
-from .producer import Producer
-from .transport import BatchTransport, TransportOptions
+from .driver import BatchTransport, TransportOptions
 
 __all__ = ["Body", "assigned", "batch_agent", "end_offset", "lag", "make_app"]
 

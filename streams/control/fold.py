@@ -14,8 +14,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from coalmine.errors import BrokerError, DecodeError
 from coalmine.policies import At, Command, Effect, State, initial
 
-from .client import KafkaSettings
-from .reader import LogRecord
+from ..kafka.client import KafkaSettings
+from ..kafka.reader import LogRecord
 
 __all__ = ["ControlFold", "Folded", "check_append_time"]
 

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from coalmine import __version__
 from coalmine.policies import Analysis, Plan, advance
 
-from .apps import assigned
-from .client import KafkaSettings
-from .codec import decode_command
-from .control import ControlFold, Folded
-from .follower import TopicFollower
-from .heartbeat import BEAT_SECONDS, Pulse
+from ..control.fold import ControlFold, Folded
+from ..control.heartbeat import BEAT_SECONDS, Pulse
+from ..control.live import LiveWorkers
+from ..kafka.client import KafkaSettings
+from ..kafka.follower import TopicFollower
+from ..kafka.producer import Producer
+from ..kafka.topics import NamespaceTopics
+from ..transport.apps import assigned
+from ..wire.codec import decode_command
+from ..wire.messages import Heartbeat
+from ..worker import Work
 from .judging import JudgeAgent
-from .live import LiveWorkers
-from .messages import Heartbeat
-from .producer import Producer
 from .tally import TallyAgent
-from .topics import NamespaceTopics
-from .worker import Work
 
 __all__ = ["AnalyzerSettings", "set_up_analyzer"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from coalmine.policies import Breaker, State
 
-from .messages import Fallback, Fault, Heartbeat, OpenBreaker
+from ..wire.messages import Fallback, Fault, Heartbeat, OpenBreaker
 from .pipeline import Settled
 
 __all__ = ["CONTROL_STALE_SECONDS", "Guard"]

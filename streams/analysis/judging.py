@@ -18,21 +18,21 @@ from typing import Any
 from coalmine.errors import DecodeError
 from coalmine.policies import Plan, State, initial
 
-from .apps import assigned, batch_agent, make_app
-from .batches import Poll
-from .client import KafkaSettings
-from .codec import decoder, encode
-from .control import Folded
-from .end_offsets import EndOffsetReader
+from ..control.fold import Folded
+from ..control.live import LiveWorkers
+from ..kafka.client import KafkaSettings
+from ..kafka.end_offsets import EndOffsetReader
+from ..kafka.producer import Producer
+from ..kafka.topics import NamespaceTopics, judge_app_id
+from ..transport.apps import assigned, batch_agent, make_app
+from ..transport.batches import Poll
+from ..transport.record_table import RecordTable
+from ..transport.table_offsets import TableOffsets
+from ..wire.codec import decoder, encode
+from ..wire.messages import Event, Evidence
 from .evidence import check
-from .live import LiveWorkers
 from .looking import answers
-from .messages import Event, Evidence
-from .producer import Producer
-from .record_table import RecordTable
 from .rollout_judge import Move, RolloutJudge, Surroundings
-from .table_offsets import TableOffsets
-from .topics import NamespaceTopics, judge_app_id
 
 __all__ = ["JudgeAgent"]
 

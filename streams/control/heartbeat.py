@@ -5,8 +5,8 @@ import resource
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from .codec import encode
-from .messages import Heartbeat
+from ..wire.codec import encode
+from ..wire.messages import Heartbeat
 
 __all__ = ["BEAT_SECONDS", "Pulse", "rfc3339"]
 

@@ -65,7 +65,7 @@ class EmbeddedBroker:
         Topic settings are ignored: this broker has none.
         """
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "coalmine.streams.embedded"],
+            [sys.executable, "-m", "coalmine.streams.kafka.embedded"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True,
         )  # fmt: skip
         address = self._introduce(self._child, json.dumps([(topic.name, topic.partitions) for topic in topics]))

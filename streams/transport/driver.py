@@ -18,8 +18,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from yarl import URL
 
+from ..kafka.producer import Producer as OutputProducer
 from .batches import Fetched, InProgress, PollMessage
-from .producer import Producer as OutputProducer
 
 __all__ = ["BatchTransport", "SeekHook", "TransportOptions"]
 

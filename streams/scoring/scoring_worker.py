@@ -18,22 +18,22 @@ from coalmine import __version__
 from coalmine.errors import BrokerError, DecodeError, ModelError
 from coalmine.policies import Plan, State, advance
 
-from .apps import assigned, batch_agent, lag, make_app
-from .batches import Poll
-from .client import KafkaSettings
-from .codec import decode_command, decoder
-from .control import ControlFold, Folded
-from .follower import TopicFollower
+from ..control.fold import ControlFold, Folded
+from ..control.heartbeat import BEAT_SECONDS, Pulse
+from ..kafka.client import KafkaSettings
+from ..kafka.follower import TopicFollower
+from ..kafka.producer import Producer
+from ..kafka.reader import LogRecord
+from ..kafka.reading import Reader
+from ..kafka.topics import NamespaceTopics, score_group
+from ..transport.apps import assigned, batch_agent, lag, make_app
+from ..transport.batches import Poll
+from ..wire.codec import decode_command, decoder
+from ..wire.messages import Heartbeat
+from ..worker import Work
 from .guard import Guard
-from .heartbeat import BEAT_SECONDS, Pulse
-from .messages import Heartbeat
-from .producer import Producer
-from .reader import LogRecord
-from .reading import Reader
-from .scoring import Scorer
+from .scorer import Scorer
 from .shelf import Shelf
-from .topics import NamespaceTopics, score_group
-from .worker import Work
 
 __all__ = ["ScoringSettings", "set_up_scoring", "worker_id"]
 

@@ -1,0 +1,1 @@
+"""The analyzing process: outcomes into sums, sums into looks, looks into commands."""

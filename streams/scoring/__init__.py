@@ -1,0 +1,1 @@
+"""The scoring process: from polled requests to confirmed answers and outcomes."""

@@ -1,0 +1,1 @@
+"""The records on the wire: their types, and bytes to records and back. Knows no broker."""
