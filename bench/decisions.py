@@ -1,7 +1,7 @@
 """How often a single check errs, and how soon it finds what is bad: `python -m bench.decisions [--runs N]`.
 
 Every run asks after each of 500 looks. The tests, their bets and the rules under keyed traffic are those of
-`policies.judge` (`taught`, `first_errors`) and `policies.reading` (`read`), with the shipped defaults.
+`policies.judging.judge`, `policies.scorecard.epochs` and `policies.checks.reading`, with the shipped defaults.
 """
 
 import argparse
@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coalmine.policies import By, Metric, Sums
-from coalmine.policies.comparison import Comparison
-from coalmine.policies.epochs import EpochSums, first_errors
-from coalmine.policies.judge import taught
-from coalmine.policies.metrics import bounds_of, measures
-from coalmine.policies.reading import read
+from coalmine.policies.checks.comparison import Comparison
+from coalmine.policies.checks.metrics import bounds_of, measures
+from coalmine.policies.checks.reading import read
+from coalmine.policies.judging.judge import taught
+from coalmine.policies.scorecard.epochs import EpochSums, first_errors
 
 from .evidence import Report
 from .null_rates import upper_limit

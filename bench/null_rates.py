@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from coalmine.policies import By, Judgement, Plan
-from coalmine.policies.reading import VARIANT_KEYS
+from coalmine.policies.checks.reading import VARIANT_KEYS
 
 from .evidence import Report
 from .simulated import RAMP, World, attempt, plan_for

@@ -21,8 +21,8 @@ from zlib import crc32
 import numpy as np
 
 from coalmine.policies import Analysis, By, Check, Metric, ModelRef, Plan, Routing, Step, Topics
-from coalmine.policies.estimate import estimate
-from coalmine.policies.planning import End
+from coalmine.policies.planning.course import End
+from coalmine.policies.planning.estimate import estimate
 from coalmine.rollout_file import load
 from coalmine.simulate import Harm, Run, World, base_of, play, rows_per_call
 

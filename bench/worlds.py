@@ -25,8 +25,8 @@ from coalmine.policies import (
     Sums,
     Topics,
 )
-from coalmine.policies.epochs import EpochSums
-from coalmine.policies.metrics import Unit
+from coalmine.policies.checks.metrics import Unit
+from coalmine.policies.scorecard.epochs import EpochSums
 
 __all__ = ["LOOKS", "RAMP", "World", "at_margin", "epochs", "frozen_of", "plan_of", "worse"]
 

@@ -10,7 +10,7 @@ PAGE = Path(__file__).with_name("rollout-states.md")
 INTRODUCTION = """\
 # Phases of a rollout
 
-Drawn from `TRANSITIONS` in `policies/rollout.py` by `docs/draw_rollout_states.py`; do not edit by hand.
+Drawn from `TRANSITIONS` in `policies/rollout/transitions.py` by `docs/draw_rollout_states.py`; do not edit by hand.
 
 A verb that is not on an arrow is refused in that phase. `freeze` and `unfreeze` are possible in every phase and keep
 it, so they are left out of the picture.

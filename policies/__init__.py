@@ -1,34 +1,19 @@
 """Pure decisions: routing, plan, state machine, statistics. No clock, no I/O, no bytes, no topics."""
 
-from .bins import PredictionBins
 from .breaker import Breaker
-from .commands import (
-    VERBS,
-    Advance,
-    Approve,
-    Command,
-    Freeze,
-    Pause,
-    Promote,
-    Resume,
-    Retry,
-    Rollback,
-    SetWeight,
-    Start,
-    Undo,
-    Unfreeze,
-)
-from .counting import NOTHING_MORE, Counting, counting_of
-from .drift import Drift, FeatureDrift
-from .finding import Decision, Finding, Status, Verdict
-from .frozen import LEAST_CALLS, LEAST_ROWS, frozen_numbers
-from .history import FrozenNumbers, LossHistory
-from .judge import look
-from .judgement import Cut, Judgement
-from .losses import mean_losses, row_losses
-from .memory import Memory
-from .own_metric import OwnMetric, check_own_metric, own_losses
-from .plan import (
+from .checks.drift import Drift, FeatureDrift
+from .checks.finding import Decision, Finding, Status, Verdict
+from .checks.losses import mean_losses, row_losses
+from .checks.own_metric import OwnMetric, check_own_metric, own_losses
+from .frozen.bins import PredictionBins
+from .frozen.numbers import FrozenNumbers, LossHistory
+from .frozen.reference import MOST_BINS, Reference, fitting
+from .judging.freezing import LEAST_CALLS, LEAST_ROWS, frozen_numbers
+from .judging.judge import look
+from .judging.judgement import Cut, Judgement
+from .judging.memory import Memory
+from .judging.replay import RecordedLook, recorded_cut, replay
+from .plan.plan import (
     FAULT_CODES,
     LONGEST_CALL_MS,
     LONGEST_MS,
@@ -52,7 +37,24 @@ from .plan import (
     Topics,
     Variant,
 )
-from .ramp import (
+from .plan.windows import MINUTES_OF_A_DAY, MOST_WINDOWS, Day, Window, closed_until, is_zone
+from .rollout.commands import (
+    VERBS,
+    Advance,
+    Approve,
+    Command,
+    Freeze,
+    Pause,
+    Promote,
+    Resume,
+    Retry,
+    Rollback,
+    SetWeight,
+    Start,
+    Undo,
+    Unfreeze,
+)
+from .rollout.ramp import (
     FOREVER_MS,
     is_bake,
     is_frozen,
@@ -62,19 +64,26 @@ from .ramp import (
     stage_name,
     step_at,
 )
-from .readiness import HEARTBEAT_LIFE_MS, ModelStatus, NeverReady, Readiness, Ready, Waiting, WorkerReport, readiness
-from .reference import MOST_BINS, Reference, fitting
-from .replay import RecordedLook, recorded_cut, replay
-from .rollout import TRANSITIONS, Transition, advance
+from .rollout.readiness import (
+    HEARTBEAT_LIFE_MS,
+    ModelStatus,
+    NeverReady,
+    Readiness,
+    Ready,
+    Waiting,
+    WorkerReport,
+    readiness,
+)
+from .rollout.state import Applied, At, Effect, Epoch, Phase, Refusal, State, initial
+from .rollout.transitions import TRANSITIONS, Transition, advance
 from .routing import Assignment, Cohort, Column, Router, key_hash
-from .scorecard import Sums
-from .state import Applied, At, Effect, Epoch, Phase, Refusal, State, initial
+from .scorecard.counting import NOTHING_MORE, Counting, counting_of
+from .scorecard.sums import Sums
+from .scorecard.tally import CallRow, OutcomeRow, Tally
 from .stats.durations import duration_quantile
 from .stats.losses import KEY_BUCKETS, LOSS_UNIT, Losses
 from .stats.moments import Moments
 from .stats.predictions import PredictionCounts
-from .tally import CallRow, OutcomeRow, Tally
-from .windows import MINUTES_OF_A_DAY, MOST_WINDOWS, Day, Window, closed_until, is_zone
 
 __all__ = [
     "FAULT_CODES",

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_digest, xxh3_64_hexdigest
 
-from .plan import WEIGHT_UNITS, By, Routing, Variant
-from .ramp import receives_traffic
-from .state import State
+from .plan.plan import WEIGHT_UNITS, By, Routing, Variant
+from .rollout.ramp import receives_traffic
+from .rollout.state import State
 
 __all__ = ["Assignment", "Cohort", "Column", "Router", "key_hash"]
 

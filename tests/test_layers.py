@@ -65,29 +65,37 @@ def test_a_part_imports_only_what_stands_to_its_left(part: str) -> None:
     assert violations(part, files(part)) == []
 
 
+POLICIES = ("wording", "plan", "stats", "frozen", "rollout", "scorecard", "checks", "judging", "planning")
+"""The folders of `policies` (and the words all of them use), each with what it may know before it."""
+
 BELOW = {
-    "wire": set(),
-    "kafka": set(),
-    "transport": {"kafka"},
-    "control": {"kafka", "wire"},
-    "scoring": {"kafka", "wire", "transport", "control", "worker"},
-    "analysis": {"kafka", "wire", "transport", "control", "worker"},
+    "policies": {folder: set(POLICIES[:place]) for place, folder in enumerate(POLICIES)},
+    "streams": {
+        "wire": set(),
+        "kafka": set(),
+        "transport": {"kafka"},
+        "control": {"kafka", "wire"},
+        "scoring": {"kafka", "wire", "transport", "control", "worker"},
+        "analysis": {"kafka", "wire", "transport", "control", "worker"},
+    },
 }
-"""What each folder of `streams` may know of the others: scoring and analysis do not know each other."""
+"""What each folder of a part may know of the others; scoring and analysis do not know each other."""
 
 
-def test_a_folder_of_streams_knows_only_those_below_it() -> None:
+@pytest.mark.parametrize("part", BELOW)
+def test_a_folder_knows_only_those_below_it(part: str) -> None:
+    below = BELOW[part]
     found = {
         (folder, node.module.partition(".")[0])
-        for folder in BELOW
-        for path in files(f"streams/{folder}")
+        for folder in below
+        for path in files(f"{part}/{folder}")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ImportFrom) and node.level == 2 and node.module
     }
 
-    assert {path.name for path in (ROOT / "streams").iterdir() if (path / "__init__.py").exists()} == set(BELOW)
-    assert {(folder, other) for folder, other in found if other not in BELOW[folder]} == set()
-    assert len(found) > len(BELOW)
+    assert {path.parent.name for path in (ROOT / part).glob("*/__init__.py")} <= below.keys()
+    assert {(folder, other) for folder, other in found if other not in below[folder]} == set()
+    assert len(found) > len(below)
 
 
 def test_the_layer_test_catches_a_forbidden_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,8 @@ from .worlds import Accuracy, Base, Errors, Form, FormOption, Keys, LabelDelay, 
 
 if TYPE_CHECKING:
     from coalmine.policies import Check, FrozenNumbers, Plan
-    from coalmine.policies.estimate import Estimate
-    from coalmine.policies.planning import Course
+    from coalmine.policies.planning.course import Course
+    from coalmine.policies.planning.estimate import Estimate
 
 __all__ = ["conclusion", "estimate"]
 
@@ -33,7 +33,7 @@ def estimate(
 
     A calculation from the rate of the traffic and what stable loses; `coalmine simulate` plays the same by chance.
     """
-    from coalmine.policies.estimate import estimate as expect
+    from coalmine.policies.planning.estimate import estimate as expect
 
     from ..rollout_file import load
 
@@ -102,7 +102,7 @@ def finds(plan: "Plan", base: "FrozenNumbers", found: "Estimate") -> str:
 
 def difference(check: "Check", base: "FrozenNumbers", shift: float) -> str:
     """Return an added mean loss in the words of its check."""
-    from coalmine.policies.metrics import bounds_of
+    from coalmine.policies.checks.metrics import bounds_of
     from coalmine.policies.wording import amount, percent, points
 
     if not math.isfinite(shift):
@@ -128,7 +128,7 @@ def bad(found: "Estimate") -> str:
 
 def conclusion(plan: "Plan", found: "Estimate") -> str:
     """Return how an attempt with a good canary will most likely end; both ends where both are plausible."""
-    from coalmine.policies.planning import End
+    from coalmine.policies.planning.course import End
 
     from .words import ago
 

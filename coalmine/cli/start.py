@@ -161,8 +161,8 @@ def foretell(operator: "Operator", plan: "Plan | None", state: "State", yes: boo
     Says nothing where there is no traffic yet, or where the time that counts is that of the events.
     """
     from coalmine.policies import Clock
-    from coalmine.policies.estimate import estimate
-    from coalmine.policies.planning import End
+    from coalmine.policies.planning.course import End
+    from coalmine.policies.planning.estimate import estimate
     from coalmine.simulate import World, base_like, rows_per_call
 
     from .estimate import conclusion

@@ -176,7 +176,7 @@ def world_words(plan: "Plan", world: "World") -> str:
 
 def base_words(plan: "Plan", base: "FrozenNumbers") -> str:
     """Return what stable loses in each check."""
-    from coalmine.policies.metrics import measures, shown
+    from coalmine.policies.checks.metrics import measures, shown
 
     found = [(check, measures(check, base)) for check in plan.analysis.checks]
     return ", ".join(f"{shown(check, taken[0].history.mean)} in {check.name}" for check, taken in found if taken)

@@ -32,7 +32,7 @@ from coalmine.policies import (
     initial,
     look,
 )
-from coalmine.policies.planning import End
+from coalmine.policies.planning.course import End
 from coalmine.streams.analysis.looking import addressed, command_for, command_id, stale
 
 from .traffic import Batch, Traffic

@@ -11,7 +11,7 @@ from zlib import crc32
 
 from coalmine.errors import CommandError
 from coalmine.policies import Plan
-from coalmine.policies.planning import course
+from coalmine.policies.planning.course import course
 
 from .play import Run, looks, play
 from .scenarios import Scenario

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from coalmine.errors import CommandError
 from coalmine.policies import Check, Metric, Plan, Role
-from coalmine.policies.metrics import bounds_of
+from coalmine.policies.checks.metrics import bounds_of
 
 from ..suggest import did_you_mean
 from .world import Harm, World

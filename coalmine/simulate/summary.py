@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaincinv
 
-from coalmine.policies.planning import End
+from coalmine.policies.planning.course import End
 
 from .play import Run
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coalmine.policies import Check, FrozenNumbers, LossHistory, Metric, Plan
-from coalmine.policies.lanes import Supply
+from coalmine.policies.planning.lanes import Supply
 
 __all__ = [
     "CALL_ERRORS",

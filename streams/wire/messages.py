@@ -168,7 +168,7 @@ class Evidence(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Cumulative sums of one revision on one partition of `outcomes`, as of `offset` (next offset to read).
 
     `ts` is the highest event time (ms) folded on the partition; `sums` maps a variant to the JSON form of
-    `policies.scorecard.Sums`; `lag` is how many records the partition held beyond `offset` when this was written.
+    `policies.Sums`; `lag` is how many records the partition held beyond `offset` when this was written.
     `of` is how many records were written for this partition at this `offset`: they count together or not at all.
     """
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from coalmine.cli.findings import explain, recomputed
 from coalmine.policies import Check, Losses, Metric, Role, Sums
-from coalmine.policies.epochs import EpochSums
-from coalmine.policies.fallbacks import FallbackEvidence, fallback_evidence
+from coalmine.policies.checks.fallbacks import FallbackEvidence, fallback_evidence
+from coalmine.policies.scorecard.epochs import EpochSums
 from coalmine.streams.analysis.looking import finding_record
 from tests.cli.records import NOW, PLAN, drift, errors, look, slow, view
 

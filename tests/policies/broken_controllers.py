@@ -23,7 +23,7 @@ from coalmine.policies import (
     advance,
     initial,
 )
-from coalmine.policies.moves import is_automation
+from coalmine.policies.rollout.moves import is_automation
 
 from .rollout_machine import Controller, Record
 

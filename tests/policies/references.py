@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from coalmine.policies.reference import Reference
+from coalmine.policies.frozen.reference import Reference
 
 __all__ = ["tenths"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from coalmine.policies import Applied, At, Command, Effect, OnSuccess, Phase, Plan, Refusal, State
-from coalmine.policies.moves import epoch_ms
+from coalmine.policies.rollout.moves import epoch_ms
 
 AUTOMATION_MAY = {"advance", "promote", "rollback", "pause"}
 BEGINS = {"start", "retry", "undo"}

@@ -14,8 +14,9 @@ from bench.decisions import ACCURACY, ERRORS, LATE_LOOK, MARGINS, NULLS, fixed_s
 from bench.many_checks import World as Many
 from bench.many_checks import climbing, identical, subgroup
 from bench.worlds import World, at_margin, worse
-from coalmine.policies import Check, Decision, gates
-from coalmine.policies.reading import Reading, read
+from coalmine.policies import Check, Decision
+from coalmine.policies.checks.reading import Reading, read
+from coalmine.policies.judging import gates
 
 RUNS = 3
 

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from coalmine.policies import drift
-from coalmine.policies.drift import STEPS, Drift, shares_of
-from coalmine.policies.reference import Reference
+from coalmine.policies.checks import drift
+from coalmine.policies.checks.drift import STEPS, Drift, shares_of
+from coalmine.policies.frozen.reference import Reference
 from coalmine.policies.stats.restarts import LATE_SHARE
 
 from .references import tenths

@@ -25,7 +25,7 @@ from coalmine.policies import (
     frozen_numbers,
     look,
 )
-from coalmine.policies.drift import Drift
+from coalmine.policies.checks.drift import Drift
 
 from .looks import ERRORS, FROZEN, MINUTE, at_step, plan, seen
 from .references import tenths

@@ -11,8 +11,10 @@ from unittest import mock
 import pytest
 
 from bench.simulated import World, attempt, cuts, frozen_of, plan_for
-from coalmine.policies import By, Decision, Judgement, Losses, Memory, Plan, Sums, comparison, judge, metrics
-from coalmine.policies.epochs import EpochSums, by_epoch
+from coalmine.policies import By, Decision, Judgement, Losses, Memory, Plan, Sums
+from coalmine.policies.checks import comparison, metrics
+from coalmine.policies.judging import judge
+from coalmine.policies.scorecard.epochs import EpochSums, by_epoch
 from coalmine.policies.stats.bernstein import Arms
 from coalmine.policies.stats.rate_ratio import Split
 

@@ -8,8 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from coalmine.policies.losses import CALIBRATION_RANGE, LOSSES, RowLosses, mean_losses, row_losses, too_high, too_low
-from coalmine.policies.plan import Direction, Metric
+from coalmine.policies.checks.losses import (
+    CALIBRATION_RANGE,
+    LOSSES,
+    RowLosses,
+    mean_losses,
+    row_losses,
+    too_high,
+    too_low,
+)
+from coalmine.policies.plan.plan import Direction, Metric
 
 RNG = np.random.default_rng(1)
 P = np.round(RNG.uniform(0.01, 0.99, 500), 3)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from coalmine.errors import ConfigError
-from coalmine.policies.own_metric import check_own_metric, own_losses
+from coalmine.policies.checks.own_metric import check_own_metric, own_losses
 
 
 @dataclass

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from coalmine.policies import By, Check, Metric, Plan, Step
-from coalmine.policies.estimate import estimate
-from coalmine.policies.lanes import Lane, Pace, Supply, lanes
-from coalmine.policies.planning import End, course, detectable, needed, provable
+from coalmine.policies.planning.course import End, course, detectable, needed, provable
+from coalmine.policies.planning.estimate import estimate
+from coalmine.policies.planning.lanes import Lane, Pace, Supply, lanes
 from coalmine.simulate import base_of
 from tests.simulate.plans import ERRORS, SLOW, WRONG, plan
 

@@ -29,10 +29,10 @@ from coalmine.policies import (
     look,
     replay,
 )
-from coalmine.policies.bins import MOST_CLASSES, bins_of
-from coalmine.policies.epochs import EpochSums
-from coalmine.policies.gates import weights
-from coalmine.policies.movement import Movement
+from coalmine.policies.checks.movement import Movement
+from coalmine.policies.frozen.bins import MOST_CLASSES, bins_of
+from coalmine.policies.judging.gates import weights
+from coalmine.policies.scorecard.epochs import EpochSums
 from coalmine.policies.stats.keys import effective_keys
 from coalmine.policies.stats.predictions import cell_edge, cells_of
 

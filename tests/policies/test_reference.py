@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coalmine.policies.reference import Reference
+from coalmine.policies.frozen.reference import Reference
 
 from .references import tenths
 

@@ -12,21 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coalmine.policies import (
-    KEY_BUCKETS,
-    Counting,
-    Losses,
-    Moments,
-    PredictionCounts,
-    Sums,
-    Tally,
-    duration_quantile,
-    scorecard,
-)
-from coalmine.policies.scorecard import smallest_keys
+from coalmine.policies import KEY_BUCKETS, Counting, Losses, Moments, PredictionCounts, Sums, Tally, duration_quantile
+from coalmine.policies.scorecard import sums as scorecard
+from coalmine.policies.scorecard.sums import smallest_keys
+from coalmine.policies.scorecard.tally import MOST_VALUES
 from coalmine.policies.stats.durations import DURATION_EDGES, duration_bucket, duration_upper_ms
 from coalmine.policies.stats.predictions import NO_PREDICTIONS, Vocabulary, cells_of
-from coalmine.policies.tally import MOST_VALUES
 from coalmine.streams.wire.messages import Call, Outcome
 
 SMALL_CAP = 3

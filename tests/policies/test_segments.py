@@ -17,7 +17,7 @@ from coalmine.policies import (
     frozen_numbers,
     look,
 )
-from coalmine.policies.frozen import MOST_SEGMENTS
+from coalmine.policies.judging.freezing import MOST_SEGMENTS
 
 from .looks import ERRORS, MINUTE, at_step, plan, seen
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coalmine.policies import Day, Window, closed_until, is_zone
-from coalmine.policies.windows import is_open, next_opening
+from coalmine.policies.plan.windows import is_open, next_opening
 
 BERLIN = "Europe/Berlin"
 MINUTE_MS = 60_000

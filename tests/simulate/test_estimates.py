@@ -3,8 +3,8 @@
 import pytest
 
 from coalmine.policies import By, Plan
-from coalmine.policies.estimate import estimate
-from coalmine.policies.planning import End, course
+from coalmine.policies.planning.course import End, course
+from coalmine.policies.planning.estimate import estimate
 from coalmine.simulate import Harm, Run, World, chosen, run_all
 
 from .plans import ERRORS, SLOW, WRONG, plan, world

@@ -6,7 +6,7 @@ import pytest
 
 from coalmine.errors import CommandError
 from coalmine.policies import Bake, Cut, Decision, Judgement, Memory, OnSuccess, State, Verdict, look
-from coalmine.policies.planning import End
+from coalmine.policies.planning.course import End
 from coalmine.simulate import Harm, bounded, chosen, play, run_all, summary
 
 from .plans import BY_REGION, ERRORS, WRONG, plan, world

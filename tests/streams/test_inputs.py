@@ -8,7 +8,7 @@ import pytest
 
 from coalmine.errors import DecodeError
 from coalmine.policies import Reference, Router, Routing, Tally, counting_of
-from coalmine.policies.plan import Analysis, Check, Metric, Role
+from coalmine.policies.plan.plan import Analysis, Check, Metric, Role
 from coalmine.streams.scoring.inputs import MOST_ROWS, input_counts
 from coalmine.streams.scoring.pipeline import NOTHING, outcome_records, settle, split
 from coalmine.streams.wire.codec import decoder, encode

@@ -1,0 +1,1 @@
+"""One look: the findings of all checks become a verdict and a decision."""

@@ -1,0 +1,1 @@
+"""What an author fixed beforehand: steps, checks, routing, windows. Values."""

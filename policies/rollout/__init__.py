@@ -1,0 +1,1 @@
+"""The state machine: commands in, the next state out."""
