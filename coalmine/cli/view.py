@@ -27,6 +27,9 @@ EVENTS_SHOWN = 6
 LARGEST_SHOWN = 10_000
 """E-values above this are cut off in the table; 20 to 1,000 decide."""
 
+DISTANCES = ("predictions", "features")
+"""Measures whose estimate is a distance of distributions, and no difference of rates."""
+
 EVENT_COLOURS = {"refused": "yellow", "rolled_back": "red", "promoted": "green"}
 
 
@@ -171,7 +174,7 @@ def checks(view: "RolloutView") -> Padding:
             stable,
             difference(finding),
             margin(finding),
-            f"{finding.n.get('canary', 0):,}",
+            f"{finding.n.get('requests', finding.n.get('canary', 0)):,}",
             short_e(finding.log_e_promotion),
             short_e(finding.log_e_rollback),
         )
@@ -196,7 +199,7 @@ def difference(finding: "FindingRecord") -> str:
     """Return the difference canary minus stable in percentage points with its interval."""
     if finding.estimate is None:
         return "-"
-    if finding.measure == "predictions":
+    if finding.measure in DISTANCES:
         return f"{finding.estimate:.3g} of 1"
     estimate = f"{100 * finding.estimate:+.2f}"
     if finding.interval is None:
@@ -209,7 +212,7 @@ def margin(finding: "FindingRecord") -> str:
     """Return the margin of the step in the unit of the check."""
     if finding.margin is None:
         return "-"
-    return f"{finding.margin:.3g}" if finding.measure == "predictions" else points(finding.margin)
+    return f"{finding.margin:.3g}" if finding.measure in DISTANCES else points(finding.margin)
 
 
 def short_e(log_e: float | None) -> str:

@@ -44,10 +44,10 @@ class Finding:
 
     Rates are shares 0..1 (bigger is worse), `estimate` is canary minus stable, `interval` holds at all looks at
     once (asymptotic, shown only), e-values are natural logarithms and decide against `threshold` = ln(1/alpha).
-    `margin` is the one of the step that is on. `n` counts the units the estimate rests on, by variant,
-    and `measure` names them: `rows` or `calls`, with `/` and the value where a segment leads; `event` says
-    what happened to those that count, empty for losses between 0 and 1. `values` are further
-    numbers for whoever explains the decision; every name is documented where its kind of check is.
+    `margin` is the one of the step that is on. `n` counts the units the estimate rests on, by variant (`requests` where
+    both are one), and `measure` names them: `rows` or `calls`, with `/` and the value where a segment leads; `event`
+    says what happened to those that count, empty for losses between 0 and 1. `values` are further numbers for whoever
+    explains the decision; every name is documented where its kind of check is.
     None: undefined.
     """
 

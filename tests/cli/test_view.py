@@ -11,7 +11,10 @@ from rich.console import Console
 from coalmine.cli.findings import explain
 from coalmine.cli.look import list_rows
 from coalmine.cli.view import rates, render
-from coalmine.policies import Bake, OnSuccess, Phase
+from coalmine.policies import Bake, Check, Metric, OnSuccess, Phase, Role
+from coalmine.policies.checks.drift import FeatureDrift
+from coalmine.policies.checks.drifted import DriftEvidence
+from coalmine.streams.analysis.looking import finding_record
 from coalmine.streams.wire.messages import StepView
 from tests.cli.records import NOW, PLAN, drift, event, slow, view
 
@@ -157,3 +160,15 @@ def test_a_distance_of_predictions_is_no_number_of_percentage_points() -> None:
     screen = printed(render(view(findings=[drift()])))
 
     assert "0.198 of 1     0.2    3,000  0.14      55" in screen
+
+
+def test_a_distance_of_features_is_one_too_and_counts_requests() -> None:
+    found = finding_record(drifted().finding(failed=False, weight=0.0, plan=PLAN))
+
+    assert "0.04 of 1       -    4,000     -    0.37" in printed(render(view(findings=[found])))
+
+
+def drifted() -> DriftEvidence:
+    check = Check(name="inputs", metric=Metric.FEATURE_DRIFT, margin=0.1, limit=0.1, role=Role.INFO)
+    return DriftEvidence(check=check, features=(FeatureDrift("age", 4_000, 0.04, 0.01, -1.0),), moved=(),
+                         log_e_rollback=-1.0)  # fmt: skip
