@@ -52,10 +52,11 @@ beyond `tolerance` holds the ramp until it is so no more. As a `guardrail` it ro
 distance shown to be below `margin` (by default twice the tolerance, at least 0.1); with `by: key` it cannot be one,
 because rows of sticky keys say less than they seem to and the test is approximate there.
 
-`feature_drift` holds each feature of all requests against the rows the canary was trained on: their histograms stand in
-its package (`pack(..., reference=rows)`) and come along with `coalmine start`. A feature is named once its distance is
-shown to be beyond `limit`. That says nothing of the canary, so such a check is `info`, or a `signal`, which holds the
-ramp.
+`feature_drift` holds each feature of the requests (a sample of those that are randomised) against the rows the canary
+was trained on: their histograms stand in its package (`pack(..., reference=rows)`) and come with `coalmine start`.
+A feature is named once its distance is shown to be beyond `limit`, and what few rows of training leave open besides.
+That says nothing of the canary, so such a check is `info`, or a `signal`, which holds the ramp until as many requests
+like those of training have come as it took to see the difference. `estimate` and `simulate` do not play it.
 """
 
 MEANINGS = {

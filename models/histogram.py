@@ -17,10 +17,20 @@ from .cell import Cell, FeatureType
 __all__ = ["MOST_CATEGORIES", "Histogram", "histogram_of"]
 
 BINS = 10
-"""Bins of a number, at most: tenths, so that each has the same say."""
+"""Tenths of a number make its bins, so that each has the same say; heavy numbers add some."""
 
 MOST_CATEGORIES = 50
 """Categories of a histogram: each one more needs more rows before a shift can be told from chance."""
+
+LEAST_ROWS, LEAST_SHARE = 10, 0.001
+"""A category is listed only with so many rows, and so many of all: names in a package are read by many, and one that
+few rows have may be somebody's own."""
+
+LONGEST_CATEGORY = 100
+"""Characters of a category that is listed: its name travels with every start."""
+
+HEAVY = 0.05
+"""Share of the rows above which one number has a bin of its own: a flag that falls from 1 to 0 must not stay in it."""
 
 MOST_ROWS = 1 << 53
 """Rows of a histogram: up to here a count is exact as float64."""
@@ -60,6 +70,8 @@ class Histogram:
             raise ValueError("the edges of a histogram must be finite and rise")
         if len(set(self.categories)) != len(self.categories):
             raise ValueError("a histogram lists a category twice")
+        if any(len(name) > LONGEST_CATEGORY for name in self.categories):
+            raise ValueError(f"a histogram lists a category of more than {LONGEST_CATEGORY} characters")
         if len(self.categories) > MOST_CATEGORIES:
             raise ValueError(f"a histogram lists {len(self.categories)} categories, more than {MOST_CATEGORIES}")
 
@@ -67,9 +79,9 @@ class Histogram:
 def histogram_of(values: Sequence[Cell], kind: FeatureType) -> Histogram:
     """Return the histogram of the cells of one feature; None and nan are missing.
 
-    Numbers are binned at their tenths (Hyndman and Fan 1996, definition 1), equal values in one bin. Strings are
-    listed by falling count, then by name, `MOST_CATEGORIES` at most; the rows of the others count together.
-    Of booleans both are listed. Costs some 1 us a cell.
+    Numbers are binned at their tenths (Hyndman and Fan 1996, definition 1), a number that `HEAVY` of the rows have in
+    a bin of its own. Strings are listed by falling count, then by name, `MOST_CATEGORIES` at most and none that few
+    rows have; the rows of the others count together. Of booleans both are listed. Costs some 1 us a cell.
 
     Raises
     ------
@@ -88,8 +100,7 @@ def histogram_of(values: Sequence[Cell], kind: FeatureType) -> Histogram:
         case FeatureType.STRING:
             rows = Counter(map(str, cells))
             # Without any category it would pass for the histogram of a number.
-            listed = sorted(rows, key=lambda name: (-rows[name], name))[:MOST_CATEGORIES] or [""]
-            return _of_categories(listed, rows, missing)
+            return _of_categories(_listed(rows) or [""], rows, missing)
         case FeatureType.BOOLEAN:
             return _of_categories(["false", "true"], Counter("true" if cell else "false" for cell in cells), missing)
         case _:
@@ -112,6 +123,12 @@ def _is_of(cell: Cell, kind: FeatureType) -> bool:
             assert_never(kind)
 
 
+def _listed(rows: Counter[str]) -> list[str]:
+    least = max(LEAST_ROWS, LEAST_SHARE * rows.total())
+    names = [name for name in rows if rows[name] >= least and len(name) <= LONGEST_CATEGORY]
+    return sorted(names, key=lambda name: (-rows[name], name))[:MOST_CATEGORIES]
+
+
 def _of_numbers(cells: Sequence[Cell], missing: int) -> Histogram:
     try:
         numbers = np.array(cells, dtype=np.float64)
@@ -119,8 +136,12 @@ def _of_numbers(cells: Sequence[Cell], missing: int) -> Histogram:
         raise ValueError("an integer is beyond float64") from error
     if not len(numbers):
         return Histogram(counts=(0,), missing=missing)
-    tenths = np.unique(np.quantile(numbers, np.arange(1, BINS) / BINS, method="inverted_cdf"))
-    edges = tenths[np.isfinite(tenths)]
+    tenths = np.quantile(numbers, np.arange(1, BINS) / BINS, method="inverted_cdf")
+    values, rows = np.unique(numbers, return_counts=True)
+    heavy = values[rows >= HEAVY * len(numbers)]
+    with np.errstate(over="ignore"):  # below the least number is -inf, which is no edge
+        edges = np.unique(np.concatenate([tenths, heavy, np.nextafter(heavy, -np.inf)]))
+    edges = edges[np.isfinite(edges)]
     counts = np.bincount(np.searchsorted(edges, numbers), minlength=len(edges) + 1)
     return Histogram(counts=tuple(counts.tolist()), edges=tuple(edges.tolist()), missing=missing)
 

@@ -7,7 +7,7 @@ from .checks.losses import mean_losses, row_losses
 from .checks.own_metric import OwnMetric, check_own_metric, own_losses
 from .frozen.bins import PredictionBins
 from .frozen.numbers import FrozenNumbers, LossHistory
-from .frozen.reference import MOST_BINS, Reference, fitting
+from .frozen.reference import MOST_BINS, MOST_BINS_EACH, MOST_FEATURES, Reference, fitting
 from .judging.freezing import LEAST_CALLS, LEAST_ROWS, frozen_numbers
 from .judging.judge import look
 from .judging.judgement import Cut, Judgement
@@ -97,6 +97,8 @@ __all__ = [
     "LOSS_UNIT",
     "MINUTES_OF_A_DAY",
     "MOST_BINS",
+    "MOST_BINS_EACH",
+    "MOST_FEATURES",
     "MOST_SAMPLES",
     "MOST_WINDOWS",
     "NOTHING_MORE",

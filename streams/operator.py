@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException, Message, Producer
 
-from coalmine.errors import BrokerError, DecodeError, DeliveryError
+from coalmine.errors import BrokerError, CommandError, DecodeError, DeliveryError
 from coalmine.policies import Command
 
 from .control.fold import Folded
@@ -21,7 +21,7 @@ from .kafka.reader import log_record
 from .kafka.reading import Reader, client_settings
 from .kafka.topics import NamespaceTopics
 from .picture import Confirmation, Picture
-from .wire.codec import decoder, encode_command
+from .wire.codec import decode_command, decoder, encode_command
 from .wire.messages import Event, Heartbeat, Look, RolloutView
 
 __all__ = ["Operator"]
@@ -193,7 +193,8 @@ class Operator:
         """Write a command to the log, fold the log up to it, and return what it did.
 
         A command without an id gets one: should the client have to repeat itself, the copy has no effect. Raises
-        DeliveryError when the broker did not confirm it: then it may or may not arrive later.
+        CommandError, before anything is written, for a command that no process could read, and DeliveryError when the
+        broker did not confirm it: then it may or may not arrive later.
         """
         identified = command if command.command_id else replace(command, command_id=uuid.uuid4().hex)
         folded = self._fold_until(self._produce(identified) + 1)
@@ -201,6 +202,7 @@ class Operator:
         return next((item for item in mine if item.effects), mine[-1])
 
     def _produce(self, command: Command) -> int:
+        value = readable(command)
         settings = {
             **client_settings(self.kafka.producer()),
             "linger.ms": 0,
@@ -212,7 +214,7 @@ class Operator:
             producer.produce(
                 self.topics.control,
                 key=command.rollout,
-                value=encode_command(command),
+                value=value,
                 partition=0,
                 on_delivery=lambda error, message: confirmed.append(error or message.offset()),
             )
@@ -237,6 +239,16 @@ class Operator:
             next(following)
             state = self.picture.confirmation(rollout, offset, self.clock())
         return state
+
+
+def readable(command: Command) -> bytes:
+    """Return the bytes of a command that every process will read; raise CommandError if none would."""
+    value = encode_command(command)
+    try:
+        decode_command(value)
+    except DecodeError as error:
+        raise CommandError(f"the command was not sent, for nobody could read it: {error.message}") from error
+    return value
 
 
 def decoded(decode: Callable[[bytes], Record], message: Message) -> Record | None:

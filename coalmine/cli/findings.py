@@ -146,12 +146,16 @@ def distance_lines(finding: "FindingRecord") -> Iterator[str]:
 
 def feature_lines(finding: "FindingRecord") -> Iterator[str]:
     """Yield the features that are furthest from the rows the canary was trained on."""
+    if finding.estimate is None:
+        return
     yield f"  {finding.n.get('requests', 0):,} requests were held against them, chance taken out:"
     prefix = "variation."
     names = [name.removeprefix(prefix) for name in finding.values if name.startswith(prefix)]
     for name in sorted(names, key=lambda name: -finding.values[prefix + name]):
         apart, psi = finding.values[prefix + name], finding.values.get(f"psi.{name}", 0.0)
-        yield f"    {name}: {percent(apart)} in total variation (PSI {psi:.3g})"
+        allowed = finding.values.get(f"allowance.{name}", 0.0)
+        loose = f", {percent(allowed)} more is allowed for few rows of training"
+        yield f"    {name}: {percent(apart)} in total variation (PSI {psi:.3g}{loose})"
     limit = percent(finding.values["limit"])
     yield f"  together: e-value {bar(finding.log_e_rollback, finding.threshold)} that any is above {limit}"
 

@@ -169,9 +169,9 @@ def world_words(plan: "Plan", world: "World") -> str:
     calls = "row by row" if world.rows_per_call == 1 else f"in calls of {world.rows_per_call}"
     keys = f", {world.keys:,} keys" if plan.routing.by is By.KEY else ""
     events = " of event time" if plan.analysis.clock is Clock.EVENT else ""
-    return (
-        f"assumed: {rate_words(world.rows_per_second)}{events} {calls}{keys}; stable has {base_words(plan, world.base)}"
-    )
+    base = base_words(plan, world.base)
+    stable = f"; stable has {base}" if base else ""
+    return f"assumed: {rate_words(world.rows_per_second)}{events} {calls}{keys}{stable}"
 
 
 def base_words(plan: "Plan", base: "FrozenNumbers") -> str:

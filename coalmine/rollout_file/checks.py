@@ -48,14 +48,15 @@ SAID = {("segment_by", metric): f"{metric.value} is compared over all rows, not 
         for metric in OVER_ALL_ROWS}  # fmt: skip
 """What to say instead where the reason is another one."""
 
+LARGEST_DISTANCE = 0.5
+"""A tolerance of a distance lies below this, so that a margin of twice as much means something."""
+
+
 NO_GUARDRAIL = {
     Metric.FALLBACK_RATE: "rows fall back in batches",
     Metric.FEATURE_DRIFT: "requests are not the canary's doing",
 }
 """Metrics on which nothing is rolled back, and why."""
-
-LARGEST_DISTANCE = 0.5
-"""A tolerance of a distance lies below this, so that a margin of twice as much means something."""
 
 
 def when(metrics: Iterable[Metric], then: dict[str, Any]) -> dict[str, Any]:
@@ -81,6 +82,7 @@ CONDITIONS = [
     when([Metric.ERROR_CODE], {"required": ["code"]}),
     when([Metric.FALLBACK_RATE], {"required": ["limit"]}),
     when([m for m in Metric if m.has_only_a_limit], {"properties": {"margin": False, "tolerance": False}}),
+    when(NO_GUARDRAIL, {"properties": {"role": {"enum": [Role.SIGNAL.value, Role.INFO.value]}}}),
     *(when([m for m in Metric if m not in allowed], {"properties": {k: False}}) for k, (allowed, _) in ONLY_OF.items()),
 ]
 """What an editor can know of the unit and the keys of each metric."""

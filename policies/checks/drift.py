@@ -14,8 +14,9 @@ looks (`restarts`), so a feature that moves after weeks is found too.
 A reference of 1,000 rows allows for 0.1 and hides much, one of 10,000 for 0.035, one of 100,000 for 0.011.
 
 Assumes rows that are independent draws. Requests come in waves and by keys, so this names features for a person or
-holds a ramp; it is no reason to blame a canary. Guarantee: a feature within the tolerance is ever named with
-probability <= alpha + `UNLUCKY`, over all features (mean of e-processes, Ville, 1939; e-BH: Wang & Ramdas, 2022).
+holds a ramp; it is no reason to blame a canary. Guarantee: if all features are within the tolerance, any is ever named
+with probability <= alpha + `UNLUCKY` (mean of e-processes, Ville, 1939). Once some have moved, about alpha of those
+named at a look are wrong (e-BH: Wang & Ramdas, 2022).
 """
 
 import math
@@ -52,7 +53,8 @@ class FeatureDrift:
     """How far one feature is from its reference, over all rows counted.
 
     `variation` is the total variation distance (0..1) and `stability` the PSI, both without what chance adds, nan
-    without rows; `log_e` is ln of the e-value of "not further than the tolerance, now or at any look".
+    without rows; `log_e` is ln of the e-value of "not further than the tolerance, now or at any look". `allowance` is
+    what the few rows of the reference add to the tolerance; with it above 1 nothing can be found.
     """
 
     name: str
@@ -60,6 +62,7 @@ class FeatureDrift:
     variation: float
     stability: float
     log_e: float
+    allowance: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,14 +113,15 @@ class Drift:
 
     def readings(self) -> tuple[FeatureDrift, ...]:
         """Return what is known of each feature, in the order of the references."""
-        return tuple(self._reading(index) for index in range(len(self.references)))
+        _, allowances = shares_of(self.references, self.seen.shape[1])
+        return tuple(self._reading(index, float(allowance)) for index, allowance in enumerate(allowances))
 
-    def _reading(self, index: int) -> FeatureDrift:
+    def _reading(self, index: int, allowance: float) -> FeatureDrift:
         reference = self.references[index]
-        now = self.seen[index, : len(reference.rows)]
+        now = self.seen[index, : reference.bins]
         apart = distance([ClassCounts(0.5, now, reference.rows)])
         log_e = self.restarts.part(index).value(LOG_PRIOR)
-        return FeatureDrift(reference.name, int(now.sum()), apart.variation, apart.stability, log_e)
+        return FeatureDrift(reference.name, int(now.sum()), apart.variation, apart.stability, log_e, allowance)
 
     def moved(self, alpha: float) -> tuple[str, ...]:
         """Return the names of the features that have moved, the clearest first.

@@ -1,13 +1,15 @@
 """A check on the features of requests at one look: its evidence, and the finding that tells it.
 
-All requests of the attempt count, whoever answers them, against the rows the canary was trained on. Nothing is said of
+The requests of the attempt count, whoever answers them, against the rows the canary was trained on. Nothing is said of
 the canary itself, so such a check holds a ramp or is only shown.
 
 What the names in `Finding.values` mean: `limit`, the total variation distance that is no drift yet; `variation.<name>`,
 `psi.<name>`, `log_e.<name>` of the features furthest from their reference: total variation distance and population
-stability index, both without what chance adds, and ln of the e-value that the feature is beyond the limit; `weight`: 0.
+stability index, both without what chance adds, and ln of the e-value that the feature is beyond the limit;
+`allowance.<name>`: what is added to the limit because the reference is of few rows; `weight`: 0.
 
-`estimate` is the largest of these distances, `n` how many requests were counted.
+`estimate` is the largest of these distances, `n` how many requests were counted: of each batch a sample of those that
+were randomised.
 """
 
 import math
@@ -28,6 +30,9 @@ __all__ = ["DriftEvidence", "drift_evidence", "feature_counts"]
 
 MEASURE = "features"
 """What the finding counts."""
+
+LOOSE = 0.05
+"""Allowance above which a sentence says so: it hides what the limit would show."""
 
 MOST_NAMED = 5
 """Features that a sentence or a look tells of: more are more than anybody reads."""
@@ -73,6 +78,8 @@ class DriftEvidence:
             return Status.NO_DATA, "the package of the canary has no histograms of its features: pack it with reference"
         if not self.rows:
             return Status.NO_DATA, "no request has been counted yet"
+        if all(self.check.limit + feature.allowance >= 1.0 for feature in self.features):
+            return Status.NO_DATA, "the histograms of the canary's package are of too few rows: pack it with more"
         if failed or not self.passes(threshold):
             return Status.FAIL, f"not within {within}: {self.sentence()}"
         return Status.PASS, f"no feature is shown to be beyond {within}: {self.sentence()}"
@@ -83,7 +90,10 @@ class DriftEvidence:
         distances = ", ".join(f"{feature.name} by {percent(feature.variation)}" for feature in told[:MOST_NAMED])
         more = f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
         verb = "moved" if self.moved else "furthest"
-        return f"{verb}: {distances}{more} ({self.rows:,} requests, e-value {e_value(self.log_e_rollback)})"
+        allowed = max(feature.allowance for feature in told)
+        loose = f", {percent(allowed)} more allowed for few rows of training" if allowed > LOOSE else ""
+        counted = f"{self.rows:,} requests, e-value {e_value(self.log_e_rollback)}{loose}"
+        return f"{verb}: {distances}{more} ({counted})"
 
     def limit_sentence(self) -> str:
         """Return the same: the limit is all there is."""
@@ -116,6 +126,7 @@ class DriftEvidence:
                 values[f"variation.{feature.name}"] = feature.variation
                 values[f"psi.{feature.name}"] = feature.stability
                 values[f"log_e.{feature.name}"] = feature.log_e
+                values[f"allowance.{feature.name}"] = feature.allowance
         return values
 
 
@@ -134,7 +145,7 @@ def drift_evidence(check: Check, drift: Drift, plan: Plan) -> DriftEvidence:
 def feature_counts(references: Sequence[Reference], epochs: Sequence[EpochSums]) -> list[NDArray[np.float64]]:
     """Return for each reference the requests by bin, of both variants; what has other bins is left out."""
     told = [arm.features for epoch in epochs for arm in (epoch.canary, epoch.stable)]
-    return [total_of(len(reference.rows), [features.get(reference.name, ()) for features in told])
+    return [total_of(reference.bins, [features.get(reference.name, ()) for features in told])
             for reference in references]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..plan.step import LONGEST_MS
 from .bins import PredictionBins
-from .reference import Reference
+from .reference import Reference, fitting
 
 __all__ = ["FrozenNumbers", "LossHistory"]
 
@@ -65,5 +65,7 @@ class FrozenNumbers:
         rates = (self.error_rate, self.call_error_rate, *self.slow_rates.values(), *by_code)
         if self.rows < 0 or self.calls < 0 or not all(0 <= rate <= 1 for rate in rates):
             raise ValueError("frozen numbers are counts from 0 and rates from 0 to 1")
+        if fitting(self.references) != self.references:
+            raise ValueError("frozen references are of different features and few enough to be counted")
         if not all(0 < ms <= LONGEST_MS for ms in self.slow_ms.values()):
             raise ValueError("frozen thresholds are durations above 0 ms")

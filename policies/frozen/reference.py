@@ -16,8 +16,17 @@ from numpy.typing import NDArray
 
 __all__ = ["MOST_BINS", "Reference", "fitting"]
 
-MOST_BINS = 1_000
-"""Bins of all references of a rollout: their counts travel with batches and looks. 90 numbers in tenths fit."""
+MOST_FEATURES, MOST_BINS = 100, 1_000
+"""Features and bins of all references of a rollout: their counts travel with batches and looks."""
+
+MOST_BINS_EACH = 64
+"""Bins of one reference: the tests keep as many for every feature."""
+
+LONGEST_NAME = 200
+"""Characters of the name of a feature or a category."""
+
+MOST_ROWS = 1 << 53
+"""Rows of a reference: up to here a count is exact as a float."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,22 +47,33 @@ class Reference:
 
     def __post_init__(self) -> None:
         bins = len(self.categories) or len(self.edges) + 1
-        if len(self.counts) != bins or (self.edges and self.categories):
-            raise ValueError(f"reference of {self.name}: {len(self.counts)} counts for {bins} bins")
+        if not all(len(name) <= LONGEST_NAME for name in (self.name, *self.categories)) or not self.name:
+            raise ValueError(f"a reference has a name, and no name has more than {LONGEST_NAME} characters")
+        if len(self.counts) != bins or (self.edges and self.categories) or self.bins > MOST_BINS_EACH:
+            raise ValueError(
+                f"reference of {self.name}: {len(self.counts)} counts for {bins} bins, at most {MOST_BINS_EACH - 2}"
+            )
         if not all(map(math.isfinite, self.edges)) or not all(low < high for low, high in pairwise(self.edges)):
             raise ValueError(f"reference of {self.name}: the edges do not rise")
         if len(set(self.categories)) < len(self.categories):
             raise ValueError(f"reference of {self.name}: a category is listed twice")
         if self.other and not self.categories:
             raise ValueError(f"reference of {self.name}: every number has a bin, there are no other rows")
-        if min(*self.counts, self.other, self.missing) < 0 or sum(self.counts) + self.other + self.missing == 0:
-            raise ValueError(f"reference of {self.name}: its counts are of no rows, or below 0")
+        if min(*self.counts, self.other, self.missing) < 0:
+            raise ValueError(f"reference of {self.name}: a count is below 0")
+        if not 0 < sum(self.counts) + self.other + self.missing <= MOST_ROWS:
+            raise ValueError(f"reference of {self.name}: its counts are of no rows, or of more than {MOST_ROWS}")
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Reference":
         """Return the reference that was written by `asdict`."""
         lists = {name: tuple(value[name]) for name in ("counts", "edges", "categories")}
         return cls(**{**value, **lists})
+
+    @property
+    def bins(self) -> int:
+        """How many bins values are counted into."""
+        return len(self.counts) + (2 if self.categories else 1)
 
     @property
     def rows(self) -> NDArray[np.float64]:
@@ -66,7 +86,7 @@ class Reference:
         None and nan are missing; what is no number is missing among numbers and not listed among categories.
         """
         bins = self._categories(values) if self.categories else self._numbers(values)
-        counts: list[int] = np.bincount(bins, minlength=len(self.rows)).tolist()
+        counts: list[int] = np.bincount(bins, minlength=self.bins).tolist()
         return counts
 
     def _categories(self, values: Sequence[object]) -> NDArray[np.intp]:
@@ -85,9 +105,13 @@ class Reference:
 
 
 def fitting(references: Sequence[Reference]) -> tuple[Reference, ...]:
-    """Return the references up to the first with which they have more than `MOST_BINS` bins together."""
-    ends = np.cumsum([len(reference.rows) for reference in references])
-    return tuple(references[: int(np.searchsorted(ends, MOST_BINS, side="right"))])
+    """Return the first `MOST_FEATURES` references, up to the first with which they have more than `MOST_BINS` bins.
+
+    Of two with one name the second is taken.
+    """
+    ends = np.cumsum([reference.bins for reference in references[:MOST_FEATURES]])
+    held = references[: int(np.searchsorted(ends, MOST_BINS, side="right"))]
+    return tuple({reference.name: reference for reference in held}.values())
 
 
 def word(value: object) -> str | None:

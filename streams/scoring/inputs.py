@@ -16,7 +16,7 @@ MOST_ROWS = 200
 def input_counts(batch: Requests, routed: Routed, references: Sequence[Reference]) -> dict[str, list[int]] | None:
     """Return rows by feature and bin, of at most `MOST_ROWS` randomised rows; None where there are none to tell of.
 
-    A batch that is no evidence tells nothing.
+    A batch that is no evidence tells nothing, and no batch of a feature that neither model has.
     """
     if not references or routed.blocked is not None:
         return None
@@ -24,4 +24,8 @@ def input_counts(batch: Requests, routed: Routed, references: Sequence[Reference
     rows = rows[:: -(-len(rows) // MOST_ROWS) or 1]
     if not rows:
         return None
-    return {reference.name: reference.count(batch.cells(reference.name, rows)) for reference in references}
+    return {
+        reference.name: reference.count(batch.cells(reference.name, rows))
+        for reference in references
+        if reference.name in batch.attributes
+    }

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from coalmine.policies import MOST_BINS, FrozenNumbers, ModelRef
+from coalmine.policies import MOST_BINS_EACH, MOST_FEATURES, FrozenNumbers, ModelRef
 
 __all__ = [
     "VERSION",
@@ -42,7 +42,8 @@ RowCount = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 """Rows of one batch."""
 
 FeatureCounts = Annotated[
-    dict[str, Annotated[list[RowCount], msgspec.Meta(max_length=MOST_BINS)]], msgspec.Meta(max_length=MOST_BINS)
+    dict[str, Annotated[list[RowCount], msgspec.Meta(max_length=MOST_BINS_EACH)]],
+    msgspec.Meta(max_length=MOST_FEATURES),
 ]
 """Rows of a batch by feature and bin; what no batch could bring is refused before it is added up."""
 

@@ -90,9 +90,10 @@ class Requests:
         return [read(request) for request in self.requests]
 
     def cells(self, name: str, rows: Sequence[int]) -> list[Any]:
-        """Return a feature of some rows as it was sent, None where absent."""
-        attribute, requests = self.attributes.get(name, ""), self.requests
-        return [getattr(requests[row].features, attribute, None) for row in rows]
+        """Return a feature of some rows as it was sent, None where absent; KeyError if no model has it."""
+        requests = self.requests
+        cells = [getattr(requests[row].features, self.attributes[name]) for row in rows]
+        return [None if cell is msgspec.UNSET else cell for cell in cells]
 
 
 def field_reader(name: str, attributes: Mapping[str, str]) -> Callable[[Any], str | None]:

@@ -170,5 +170,5 @@ def test_a_distance_of_features_is_one_too_and_counts_requests() -> None:
 
 def drifted() -> DriftEvidence:
     check = Check(name="inputs", metric=Metric.FEATURE_DRIFT, margin=0.1, limit=0.1, role=Role.INFO)
-    return DriftEvidence(check=check, features=(FeatureDrift("age", 4_000, 0.04, 0.01, -1.0),), moved=(),
+    return DriftEvidence(check=check, features=(FeatureDrift("age", 4_000, 0.04, 0.01, -1.0, 0.03),), moved=(),
                          log_e_rollback=-1.0)  # fmt: skip

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ MISSING = st.sampled_from([None, math.nan])
         ({"counts": (1, 1), "edges": (math.inf,)}, "finite and rise"),
         ({"counts": (1, 1), "categories": ("a", "a")}, "a category twice"),
         ({"counts": (1,) * 51, "categories": tuple(map(str, range(51)))}, "lists 51 categories, more than 50"),
+        ({"counts": (1,), "categories": ("x" * 101,)}, "more than 100 characters"),
         ({"counts": (2, -1), "edges": (0.0,)}, "a count below 0"),
         ({"counts": (2,), "missing": -1}, "a count below 0"),
         ({"counts": (2,), "categories": ("a",), "other": -1}, "a count below 0"),
@@ -50,12 +52,26 @@ def test_numbers_are_binned_at_their_tenths() -> None:
     assert histogram == Histogram(counts=(10,) * 10, edges=tuple(range(10, 100, 10)))
 
 
-def test_a_number_that_is_often_the_same_has_fewer_bins() -> None:
-    assert histogram_of([0.0] * 95 + [1.0] * 5, NUMBER) == Histogram(counts=(95, 5), edges=(0.0,))
+@pytest.mark.parametrize(
+    ("values", "elsewhere"),
+    [
+        ([1.0] * 95 + [0.0] * 5, [0.0, 0.5, -999.0]),
+        ([0.0] * 95 + [1.0, 2.0, 3.0, 4.0, 5.0], [-999.0, 1e-300]),
+        ([3.0] * 100, [2.9, 3.1, -999.0]),
+    ],
+)
+def test_a_number_that_many_rows_have_shares_its_bin_with_no_other(values: list[float], elsewhere: list[float]) -> None:
+    edges = histogram_of(values, NUMBER).edges
+    heavy = max(set(values), key=values.count)
+
+    assert np.searchsorted(edges, heavy) not in np.searchsorted(edges, elsewhere).tolist()
 
 
 def test_an_infinite_number_is_counted_but_never_an_edge() -> None:
-    assert histogram_of([-math.inf, 1.0, math.inf], NUMBER) == Histogram(counts=(2, 1), edges=(1.0,))
+    histogram = histogram_of([-math.inf, *range(30), math.inf], NUMBER)
+
+    assert all(map(math.isfinite, histogram.edges))
+    assert sum(histogram.counts) == 32
 
 
 @given(st.lists(st.floats(allow_nan=False) | st.integers(-5, 5) | MISSING, min_size=1))
@@ -67,22 +83,39 @@ def test_every_number_is_counted_above_one_edge_and_not_above_the_next(values: l
     upto = [sum(number <= end for number in numbers) for end in ends[1:]]
     assert [sum(histogram.counts[: place + 1]) for place in range(len(histogram.counts))] == upto
     assert histogram.missing == len(values) - len(numbers)
-    assert set(histogram.edges) <= set(numbers)
+    assert set(histogram.edges) <= {*numbers, *(math.nextafter(number, -math.inf) for number in numbers)}
 
 
 def test_categories_fall_by_count_and_then_follow_their_names() -> None:
-    histogram = histogram_of(["b", "a", "c", None, "c", math.nan], STRING)
+    histogram = histogram_of(["b", "a", "c", None, "c", math.nan] * 10, STRING)
 
-    assert histogram == Histogram(counts=(2, 1, 1), categories=("c", "a", "b"), missing=2)
+    assert histogram == Histogram(counts=(20, 10, 10), categories=("c", "a", "b"), missing=20)
 
 
 def test_rows_of_the_categories_beyond_the_first_fifty_count_together() -> None:
     names = [f"{index:02}" for index in range(60)]
 
-    histogram = histogram_of([*names, "59"], STRING)
+    histogram = histogram_of([*names * 10, "59"], STRING)
 
     assert histogram.categories == ("59", *names[:49])
-    assert (sum(histogram.counts), histogram.other) == (51, 10)
+    assert (sum(histogram.counts), histogram.other) == (501, 100)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"{index}@example.org" for index in range(2_000)],
+        [name for index in range(100) for name in [f"{index}@example.org"] * 9],
+        [*["usual"] * 30_000, *["rare"] * 29],
+        ["x" * 101] * 100,
+    ],
+)
+def test_what_few_rows_have_and_what_is_no_name_is_not_published(values: list[Cell]) -> None:
+    histogram = histogram_of(values, STRING)
+
+    assert set(histogram.categories) <= {"", "usual"}
+    assert histogram.other > 0
+    assert sum(histogram.counts) + histogram.other == len(values)
 
 
 def test_both_booleans_are_listed_even_when_one_never_came() -> None:

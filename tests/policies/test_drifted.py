@@ -37,12 +37,14 @@ REFERENCES = tuple(tenths(f"x{index}", RNG.normal(size=10_000)) for index in ran
 HELD = replace(FROZEN, references=REFERENCES)
 
 
-def asked(rows: int, shift: float = 0.0, seed: int = 1) -> dict[str, tuple[int, ...]]:
+def asked(
+    rows: int, shift: float = 0.0, seed: int = 1, references: Sequence[Reference] = REFERENCES
+) -> dict[str, tuple[int, ...]]:
     """The features of so many requests; the fourth has moved by `shift` standard deviations."""
     rng = np.random.default_rng(seed)
     return {
         reference.name: tuple(reference.count((rng.normal(size=rows) + shift * (reference.name == "x3")).tolist()))
-        for reference in REFERENCES
+        for reference in references
     }
 
 
@@ -153,11 +155,35 @@ def test_features_are_counted_only_for_a_check_that_asks() -> None:
 
 def test_references_beyond_the_room_are_left_out() -> None:
     many: Sequence[Reference] = [replace(REFERENCES[0], name=f"y{index}") for index in range(200)]
+    small = [Reference(name=f"z{index}", counts=(9,)) for index in range(200)]
     held = fitting(many)
 
     assert held == tuple(many[: len(held)])
-    assert sum(len(each.rows) for each in held) <= MOST_BINS < sum(len(each.rows) for each in many[: len(held) + 1])
+    assert sum(each.bins for each in held) <= MOST_BINS < sum(each.bins for each in many[: len(held) + 1])
+    assert fitting(small) == tuple(small[:100])
     assert fitting([]) == ()
+
+
+def test_frozen_references_that_do_not_fit_or_are_of_one_feature_are_refused() -> None:
+    for references in ([replace(REFERENCES[0], name=f"y{index}") for index in range(200)], [REFERENCES[0]] * 2):
+        with pytest.raises(ValueError, match="few enough to be counted"):
+            replace(FROZEN, references=tuple(references))
+
+
+@pytest.mark.parametrize(("rows", "words"), [(10_000, ""), (1_000, ", 1"), (300, ", 2")])
+def test_what_few_rows_of_training_hide_is_said(rows: int, words: str) -> None:
+    few = tuple(tenths(reference.name, RNG.normal(size=rows)) for reference in REFERENCES)
+    reason = judged(asked(2_000, references=few), frozen=replace(FROZEN, references=few)).findings[1].reason
+
+    assert ("more allowed for few rows of training" in reason) == bool(words)
+    assert words in reason
+
+
+def test_a_reference_of_so_few_rows_that_nothing_can_be_found_has_no_data() -> None:
+    few = tuple(tenths(reference.name, RNG.normal(size=8)) for reference in REFERENCES)
+    found = judged(asked(2_000, references=few), frozen=replace(FROZEN, references=few)).findings[1]
+
+    assert (found.status, "of too few rows" in found.reason) == (Status.NO_DATA, True)
 
 
 @pytest.mark.parametrize("change", [{"role": Role.GUARDRAIL}, {"limit": None}, {"segment_by": "origin"}])

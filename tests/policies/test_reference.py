@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coalmine.policies.frozen.reference import Reference
+from coalmine.policies.frozen.reference import Reference, fitting
 
 from .references import tenths
 
@@ -77,6 +77,9 @@ def test_a_reference_survives_json(reference: Reference) -> None:
         ({"edges": (0.0, np.inf), "counts": (1, 1, 1)}, "do not rise"),
         ({"edges": (0.0,), "counts": (1, -1)}, "below 0"),
         ({"edges": (0.0,), "counts": (0, 0)}, "of no rows"),
+        ({"edges": (0.0,), "counts": (10**400, 1)}, "of more than"),
+        ({"counts": (5,), "other": 1}, "no other rows"),
+        ({"edges": tuple(map(float, range(64))), "counts": (1,) * 65}, "65 counts for 65 bins, at most 62"),
         ({"edges": (0.0,), "categories": ("a", "b"), "counts": (1, 1)}, "counts for 2 bins"),
         ({"categories": ("EWR", "EWR"), "counts": (1, 2)}, "listed twice"),
     ],
@@ -84,3 +87,13 @@ def test_a_reference_survives_json(reference: Reference) -> None:
 def test_what_is_no_histogram_is_refused(parts: dict[str, tuple[float, ...]], message: str) -> None:
     with pytest.raises(ValueError, match="reference of age: .*" + message):
         Reference(name="age", **parts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "categories"), [("", ()), ("x" * 201, ()), ("age", ("x" * 201,))])
+def test_names_are_there_and_short(name: str, categories: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="more than 200 characters"):
+        Reference(name=name, counts=(1,), categories=categories)
+
+
+def test_of_two_references_of_one_feature_one_is_held() -> None:
+    assert fitting([AGE, ORIGIN, AGE]) == (AGE, ORIGIN)

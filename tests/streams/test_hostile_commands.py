@@ -27,7 +27,15 @@ moments = st.sampled_from(
     ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999999-23:59", "9999-12-31T23:59:59", "1970-01-01T00:00:00Z"]
 )
 model = st.fixed_dictionaries({"uri": texts}, optional={"digest": texts})
-frozen = st.fixed_dictionaries({"rows": numbers, "calls": numbers, "error_rate": numbers})
+reference = st.fixed_dictionaries(
+    {"name": texts, "counts": st.lists(numbers, max_size=3)},
+    optional={"edges": st.lists(numbers, max_size=2), "categories": st.lists(texts, max_size=2), "missing": numbers,
+              "other": numbers},
+)  # fmt: skip
+references = st.lists(reference, max_size=3)
+frozen = st.fixed_dictionaries(
+    {"rows": numbers, "calls": numbers, "error_rate": numbers}, optional={"references": references}
+)
 
 
 @st.composite
@@ -43,7 +51,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "command_id": texts, "issued_by": texts, "reason": texts, "expected_revision": numbers, "attempt": numbers,
     "expires": moments, "time": moments, "weight": numbers, "step": numbers, "look": numbers, "full": st.booleans(),
     "until": moments, "file": plans(), "canary": model, "replace": st.booleans(), "frozen": frozen,
-    "to_revision": numbers, "hard_limit": texts,
+    "to_revision": numbers, "hard_limit": texts, "references": references,
 }  # fmt: skip
 REQUIRED = {"set_weight": {"weight"}, "advance": {"step", "issued_by"}, "start": {"canary"}}
 
@@ -71,6 +79,10 @@ def fold(state: State, command: Command) -> State:
 
 @settings(max_examples=150, deadline=None)
 @example(b'{"rollout": "flights", "command": "set_weight", "weight": -1e305}')
+@example(
+    b'{"rollout": "flights", "command": "start", "canary": {"uri": "b"}, "replace": true,'
+    b' "references": [{"name": "x", "edges": [0], "counts": [1, %s]}]}' % str(10**400).encode()
+)
 @given(bodies())
 def test_no_command_that_can_be_read_makes_the_fold_raise(value: bytes) -> None:
     command = read(value)
