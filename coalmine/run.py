@@ -76,6 +76,7 @@ def perform(duty: Duty, settings: Settings, is_child: bool) -> None:
     else:
         from coalmine.streams.analysis.analyzer import AnalyzerSettings, set_up_analyzer
 
+        worker.step_back()  # on the machine of a scorer: an answer is awaited, a sum is not
         analyzing = AnalyzerSettings(kafka=kafka, namespace=settings.namespace)
         worker.run(lambda: set_up_analyzer(plans, analyzing), watch_parent=is_child)
 

@@ -9,6 +9,7 @@ limit, and the process ends by `os._exit`, because threads of clients may wait f
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -24,7 +25,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from coalmine.errors import BrokerError, ConfigError, ModelError
 
-__all__ = ["BAD_CONFIG", "FAULT", "STOPPED", "TOO_SLOW", "UNREACHABLE", "Work", "run"]
+__all__ = ["BAD_CONFIG", "FAULT", "STOPPED", "TOO_SLOW", "UNREACHABLE", "Work", "run", "step_back"]
 
 STOPPED = 0
 BAD_CONFIG = 64
@@ -82,6 +83,16 @@ def run(set_up: SetUp, *, watch_parent: bool = False) -> NoReturn:
         threading.Thread(target=stop_with_parent, args=(os.getppid(),), daemon=True).start()
     asyncio.run(work_and_leave(set_up))
     raise AssertionError("the process has ended")
+
+
+def step_back() -> None:
+    """Let this thread, and those it will start, take no core away from one that works on it (SCHED_BATCH, sched(7)).
+
+    For processes whose work can wait a moment beside some whose cannot. They get the same share of the cores as before,
+    in longer pieces. Where the system has no such policy, or denies it, nothing changes.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 async def work_and_leave(set_up: SetUp) -> NoReturn:

@@ -1,6 +1,7 @@
 """The runner of worker processes: exit codes, order of a stop, death of the parent."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -158,3 +159,32 @@ def is_alive(pid: int) -> bool:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+SCHEDULING = """
+import os, threading
+from coalmine.streams.worker import step_back
+
+step_back()
+found = [os.sched_getscheduler(0)]
+thread = threading.Thread(target=lambda: found.append(os.sched_getscheduler(0)))
+thread.start()
+thread.join()
+print([each == os.SCHED_BATCH for each in found])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has no such policy")
+def test_a_process_that_steps_back_takes_no_core_away_and_its_threads_neither() -> None:
+    done = subprocess.run([sys.executable, "-c", SCHEDULING], check=True, capture_output=True, text=True)
+
+    assert done.stdout == "[True, True]\n"
+
+
+def test_where_there_is_no_such_policy_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setscheduler", denied)
+
+    worker.step_back()
