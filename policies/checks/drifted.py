@@ -24,6 +24,7 @@ from ..plan.plan import Check, Plan
 from ..scorecard.epochs import EpochSums
 from ..wording import e_value, percent
 from .drift import Drift, FeatureDrift
+from .evidence import Unlimited
 from .finding import Finding, Status
 
 __all__ = ["DriftEvidence", "drift_evidence", "feature_counts"]
@@ -39,7 +40,7 @@ MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DriftEvidence:
+class DriftEvidence(Unlimited):
     """How far the features are from their references; `features` by falling distance, `moved` those beyond the limit.
 
     `log_e_rollback` is ln of the e-value that decides on all of them together: `moved` names one exactly where it
@@ -50,16 +51,6 @@ class DriftEvidence:
     features: tuple[FeatureDrift, ...]
     moved: tuple[str, ...]
     log_e_rollback: float
-
-    @property
-    def log_e_limit(self) -> None:
-        """The limit is one for features, not for the canary."""
-        return
-
-    @property
-    def is_over_limit(self) -> bool:
-        """Only the e-value decides: a distance of few rows is mostly chance."""
-        return False
 
     def passes(self, threshold: float) -> bool:
         """Tell whether nothing speaks against a move up."""
@@ -94,10 +85,6 @@ class DriftEvidence:
         loose = f", {percent(allowed)} more allowed for few rows of training" if allowed > LOOSE else ""
         counted = f"{self.rows:,} requests, e-value {e_value(self.log_e_rollback)}{loose}"
         return f"{verb}: {distances}{more} ({counted})"
-
-    def limit_sentence(self) -> str:
-        """Return the same: the limit is all there is."""
-        return self.sentence()
 
     def finding(self, failed: bool, weight: float, plan: Plan) -> Finding:
         """Return the finding; `failed` says that the decision over all checks found features beyond the limit."""

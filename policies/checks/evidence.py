@@ -5,7 +5,7 @@ from typing import Protocol
 from ..plan.plan import Check, Plan
 from .finding import Finding, Status
 
-__all__ = ["Evidence"]
+__all__ = ["Evidence", "Unlimited"]
 
 
 class Evidence(Protocol):
@@ -50,3 +50,27 @@ class Evidence(Protocol):
     def finding(self, failed: bool, weight: float, plan: Plan) -> Finding:
         """Return the finding; `failed` says that the decision over all checks holds this one against the canary."""
         ...
+
+
+class Unlimited:
+    """What evidence says that knows no absolute limit of the canary."""
+
+    __slots__ = ()
+
+    @property
+    def log_e_limit(self) -> None:
+        """There is no limit."""
+        return
+
+    @property
+    def is_over_limit(self) -> bool:
+        """No limit, nothing above it."""
+        return False
+
+    def sentence(self) -> str:
+        """Return what speaks loudest, in words."""
+        raise NotImplementedError
+
+    def limit_sentence(self) -> str:
+        """Return the same: there is no limit to speak of."""
+        return self.sentence()

@@ -22,6 +22,7 @@ from ..plan.plan import By, Check, Plan
 from ..scorecard.epochs import EpochSums
 from ..stats.distribution import ClassCounts, Distance, distance, shares
 from ..wording import amount, e_value, percent
+from .evidence import Unlimited
 from .finding import Finding, Status
 from .movement import Movement, counts_by_epoch, loosened
 
@@ -32,7 +33,7 @@ MEASURE = "predictions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MovedEvidence:
+class MovedEvidence(Unlimited):
     """How far the canary's predictions are from stable's; e-values are natural logarithms.
 
     `margin` is that of the step. `log_e_rollback` is the evidence that the distance is above the tolerance,
@@ -50,16 +51,6 @@ class MovedEvidence:
     distance: Distance
     log_e_rollback: float
     log_e_promotion: float
-
-    @property
-    def log_e_limit(self) -> None:
-        """A distance has no absolute limit."""
-        return
-
-    @property
-    def is_over_limit(self) -> bool:
-        """No limit, nothing above it."""
-        return False
 
     def passes(self, threshold: float) -> bool:
         """Tell whether the distance is shown to be below the margin."""
@@ -86,10 +77,6 @@ class MovedEvidence:
         most = int(np.argmax(np.abs(canary - stable)))
         changed = f"most changed: {self.bins.names[most]}, {percent(canary[most])} instead of {percent(stable[most])}"
         return f"canary's predictions are {amount(self.distance.variation)} away from stable's ({rows}); {changed}"
-
-    def limit_sentence(self) -> str:
-        """Return the same: there is no limit to speak of."""
-        return self.sentence()
 
     def finding(self, failed: bool, weight: float, plan: Plan) -> Finding:
         """Return the finding; `failed` says that the decision over all checks holds this one against the canary."""
