@@ -100,11 +100,15 @@ def references_of(plan: "Plan | None", canary: "ModelRef", root: Path) -> "tuple
         note(f"warning: check {asking[0]} will have no data, for the package of the canary is not read here: {error}")
         return ()
     known = [(feature.name, feature.histogram) for feature in features if feature.histogram is not None]
-    references = [
-        Reference(name=name, counts=seen.counts, edges=seen.edges, categories=seen.categories, other=seen.other,
-                  missing=seen.missing)
-        for name, seen in known
-    ]  # fmt: skip
+    references = []
+    for name, seen in known:
+        try:
+            references.append(
+                Reference(name=name, counts=seen.counts, edges=seen.edges, categories=seen.categories,
+                          other=seen.other, missing=seen.missing)
+            )  # fmt: skip
+        except ValueError as error:
+            note(f"warning: check {asking[0]} leaves out feature {name[:40]}: {error}")
     if not known:
         note(f"warning: check {asking[0]} will have no data: pack {canary.uri} with `reference`, rows of its training")
     held = fitting(references)

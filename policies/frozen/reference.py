@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_BINS", "Reference", "fitting"]
+__all__ = ["MOST_BINS", "MOST_BINS_EACH", "MOST_FEATURES", "Reference", "fitting"]
 
 MOST_FEATURES, MOST_BINS = 100, 1_000
 """Features and bins of all references of a rollout: their counts travel with batches and looks."""
@@ -96,7 +96,7 @@ class Reference:
 
     def _numbers(self, values: Sequence[object]) -> NDArray[np.intp]:
         try:
-            numbers = np.frombuffer(array("d", values))  # type: ignore[type-var] # it refuses what is no number
+            numbers = np.array(array("d", values))  # type: ignore[type-var] # it refuses what is no number
         except (TypeError, OverflowError):
             numbers = np.array([number(value) for value in values])
         bins = np.searchsorted(self.edges, numbers)

@@ -24,8 +24,5 @@ def input_counts(batch: Requests, routed: Routed, references: Sequence[Reference
     rows = rows[:: -(-len(rows) // MOST_ROWS) or 1]
     if not rows:
         return None
-    return {
-        reference.name: reference.count(batch.cells(reference.name, rows))
-        for reference in references
-        if reference.name in batch.attributes
-    }
+    known = [reference for reference in references if reference.name in batch.attributes]
+    return {reference.name: reference.count(batch.cells(reference.name, rows)) for reference in known} or None

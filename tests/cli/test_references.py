@@ -1,5 +1,6 @@
 """`start` brings along how the features of the canary were distributed in training, if a check asks for it."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,3 +55,15 @@ def test_features_beyond_the_room_are_told(tmp_path: Path, capsys: pytest.Captur
 
     assert len(references) == 90
     assert "check inputs watches the first 90 of 201 features" in capsys.readouterr().err
+
+
+def test_a_histogram_that_is_too_large_is_left_out_with_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed(tmp_path, ROWS)
+    manifest = json.loads((tmp_path / "coalmine.json").read_text())
+    manifest["features"][0]["histogram"] = {"edges": list(range(80)), "counts": [1] * 81}
+    (tmp_path / "coalmine.json").write_text(json.dumps(manifest))
+
+    assert [held.name for held in references_of(PLAN, ModelRef(uri=str(tmp_path)), tmp_path)] == ["origin"]
+    assert "leaves out feature x0: reference of x0: 81 counts for 81 bins" in capsys.readouterr().err

@@ -55,7 +55,7 @@ def test_categories_that_are_not_listed_and_missing_ones_are_counted_apart() -> 
     assert ORIGIN.rows.tolist() == [4, 5, 0, 1]
     assert ORIGIN.count(["JFK", "LGA", None, "JFK"]) == [0, 2, 1, 1]
     assert ORIGIN.count([7.0, True]) == [0, 0, 2, 0]
-    assert ORIGIN.count([]) == [0, 0, 0, 0]
+    assert (ORIGIN.count([]), AGE.count([])) == ([0, 0, 0, 0], [0, 0, 0, 0])
 
 
 def test_truth_values_are_the_categories_false_and_true() -> None:

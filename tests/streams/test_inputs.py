@@ -58,6 +58,7 @@ def test_without_references_and_without_evidence_nothing_is_told() -> None:
     assert told(rows) is None
     assert told(rows, AMOUNT, blocked=Fallback.SHED) is None
     assert told(batch(), AMOUNT) is None
+    assert told(rows, STRANGE) is None
 
 
 def test_rows_that_are_not_randomised_are_left_out() -> None:
