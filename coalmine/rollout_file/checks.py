@@ -27,9 +27,6 @@ __all__ = ["CheckPart"]
 RELATIVE = {Metric.MEAN}
 """Metrics whose margin may be a share of stable's value."""
 
-OVER_ALL_ROWS = (Metric.PREDICTION_DRIFT, Metric.ERROR_CODE, Metric.FALLBACK_RATE, Metric.FEATURE_DRIFT)
-"""Metrics of all rows that are not counted by segment."""
-
 ONLY_OF: dict[str, tuple[tuple[Metric, ...], str]] = {
     "slower_than": ((Metric.SLOW_RATE,), "only metric slow_rate has a threshold; remove it"),
     "field": ((Metric.MEAN,), "only metric mean is taken of a field; remove it"),
@@ -38,14 +35,14 @@ ONLY_OF: dict[str, tuple[tuple[Metric, ...], str]] = {
     "code": ((Metric.ERROR_CODE,), "only metric error_code counts one code; remove it"),
     "limit": ((*rates(), Metric.FEATURE_DRIFT), "only a rate has an absolute limit; remove it"),
     "segment_by": (
-        tuple(metric for metric in Metric if metric not in (Metric.SLOW_RATE, *OVER_ALL_ROWS)),
+        tuple(metric for metric in Metric if metric is not Metric.SLOW_RATE and not metric.is_over_all_rows),
         "a call has rows of several segments, so slow_rate cannot be compared by segment; remove it",
     ),
 }
 """Keys that only some metrics take: which, and what to say for the others."""
 
 SAID = {("segment_by", metric): f"{metric.value} is compared over all rows, not by segment; remove it"
-        for metric in OVER_ALL_ROWS}  # fmt: skip
+        for metric in Metric if metric.is_over_all_rows}  # fmt: skip
 """What to say instead where the reason is another one."""
 
 LARGEST_DISTANCE = 0.5

@@ -55,6 +55,16 @@ class Metric(Enum):
         return self in (Metric.FALLBACK_RATE, Metric.FEATURE_DRIFT)
 
     @property
+    def is_over_all_rows(self) -> bool:
+        """Whether it is taken of all rows together, so that it cannot be counted by segment."""
+        return self in (
+            Metric.PREDICTION_DRIFT,
+            Metric.ERROR_CODE,
+            Metric.FALLBACK_RATE,
+            Metric.FEATURE_DRIFT,
+        )
+
+    @property
     def has_cap(self) -> bool:
         """Whether losses have no bound of their own, so that a cap must bound them."""
         return self in (Metric.MEAN, Metric.LOG_LOSS, Metric.ABSOLUTE_ERROR, Metric.SQUARED_ERROR)

@@ -161,9 +161,6 @@ class Routing:
             raise ValueError("the key field must not be empty nor one of " + ", ".join(sorted(NOT_KEYS)))
 
 
-WHOLE = (Metric.PREDICTION_DRIFT, Metric.ERROR_CODE, Metric.FALLBACK_RATE, Metric.FEATURE_DRIFT)
-"""Metrics of all rows that are not counted by segment."""
-
 CAPPED = {True: "needs a cap above 0 that bounds its losses", False: "has losses of 0..1 and takes no cap"}
 
 
@@ -237,7 +234,7 @@ class Check:
             raise ValueError(f"check {self.name}: error_code names one of {', '.join(FAULT_CODES)}, and no other does")
         if self.metric.has_only_a_limit and (self.limit is None or self.role is Role.GUARDRAIL):
             raise ValueError(f"check {self.name}: {self.metric.value} has a limit, and is a signal or info")
-        if self.segment_by is not None and self.metric in WHOLE:
+        if self.segment_by is not None and self.metric.is_over_all_rows:
             raise ValueError(f"check {self.name}: {self.metric.value} is compared over all rows, not by segment")
         if self.segment_by is not None and self.metric is Metric.SLOW_RATE:
             raise ValueError(f"check {self.name}: a call has rows of several segments, so slow_rate has none")
