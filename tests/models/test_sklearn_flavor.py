@@ -57,7 +57,8 @@ CLASSIFIERS = [
     HistGradientBoostingClassifier(max_iter=3),
     GaussianNB(),
     CalibratedClassifierCV(LinearSVC()),
-    MLPClassifier(hidden_layer_sizes=(3,), solver="lbfgs", max_iter=2000),
+    # seeded: 3 of 150 starts end in a warning that it did not converge, and a warning fails a test
+    MLPClassifier(hidden_layer_sizes=(3,), solver="lbfgs", max_iter=2000, random_state=0),
 ]
 REGRESSORS = [LinearRegression(), Ridge(), RandomForestRegressor(5), HistGradientBoostingRegressor(max_iter=3)]
 
