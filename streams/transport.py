@@ -53,7 +53,9 @@ class TransportOptions:
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust is untyped here
-    """Faust's consumer thread with waits that Faust hard-codes."""
+    """Faust's consumer thread with waits that Faust hard-codes; it fetches changelogs only."""
+
+    transport: Any
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -65,8 +67,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] 
         return consumer
 
     async def on_start(self) -> None:
+        """Connect, and leave the hot topics to the intake."""
         await super().on_start()
-        leave_alone(self._consumer._fetcher, self.transport.hot_topics)
+        consumer: Any = self._consumer
+        leave_alone(consumer._fetcher, self.transport.hot_topics)
 
 
 def leave_alone(fetcher: Any, topics: frozenset[str]) -> None:
@@ -112,7 +116,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         # Faust hands out its live set. When a recovery ends it empties that set under a poll in flight, aiokafka
         # takes an empty set as "all", and up to 1000 records are read and dropped: hence the copy.
-        active = frozenset(active_partitions)
+        active = set(active_partitions)
         hot = frozenset(tp for tp in active if tp.topic in self.hot)
         polled: dict[Any, Any] = {}
         if cold := active - hot:
@@ -124,7 +128,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
         return polled
 
     async def _arrival(self, hot: frozenset[TP], timeout: float) -> TP | None:
-        with self._thread._consumer._subscription.fetch_context():
+        aiokafka: Any = self._thread._consumer
+        with aiokafka._subscription.fetch_context():
             pass  # tells aiokafka that somebody still polls; it would leave the group after broker_max_poll_interval
         return await self.intake.arrival(hot, timeout)
 
@@ -137,10 +142,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
             generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
 
-    def highwater(self, tp: TP) -> int | None:
+    def highwater(self, tp: TP) -> Any:
         """Return the end offset of a partition as of its last fetch, None before it."""
-        end: int | None = self.intake.end(tp) if tp.topic in self.hot else super().highwater(tp)
-        return end
+        return self.intake.end(tp) if tp.topic in self.hot else super().highwater(tp)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Look whether a partition is still fetched; of hot ones aiokafka knows nothing."""
@@ -150,10 +154,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
     async def seek_to_committed(self) -> Any:
         """Seek to the committed offsets, and to the beginning where none is; return what is committed.
 
-        aiokafka leaves partitions without a committed offset where they are.
+        aiokafka leaves partitions without a committed offset where they are. Faust seeks again after a rebalance; an
+        answer from before it must not undo that.
         """
+        generation = self.app.consumer_generation_id
         committed = await super().seek_to_committed()
-        self._move({tp: offset or BEGINNING for tp, offset in committed.items()})
+        if generation == self.app.consumer_generation_id:
+            self._move({tp: offset or BEGINNING for tp, offset in committed.items()})
         return committed
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
