@@ -36,7 +36,7 @@ DRAIN_STEP_SECONDS = 0.002
 
 
 class PollMessage(ConsumerMessage):  # type: ignore[misc] # Faust is untyped here
-    """Faust's envelope of a poll; partition and offset are those of one of its records.
+    """Faust's envelope of a poll: it carries no records; its partition is one of those that have some.
 
     Faust itself acks what it skips after a rebalance and what an agent drops; of a poll that would commit records
     nobody worked on. So its `ack` does nothing, and `Batch.settle` does what `ack` did.

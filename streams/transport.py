@@ -1,6 +1,7 @@
 """Faust's Kafka transport, changed where batches, at-least-once delivery or tables would break.
 
-Faust's consumer thread stays: it fetches, keeps the membership of the group while the event loop is busy, and commits.
+Faust's consumer thread stays: it keeps the membership of the group while the event loop is busy, commits, and fetches
+changelogs. Hot topics are fetched by the `intake`, from the offsets that Faust seeks to.
 Each override here is needed; what happens without it was measured and is said beside it. They lean on private parts of
 faust-streaming 0.15, so its minor version is pinned by the tests on a real Kafka.
 
@@ -33,7 +34,6 @@ REVOKE_SECONDS = 2.0
 
 REBALANCE_POLL_SECONDS = 0.1
 """Limit of one poll during a rebalance: at Faust's 1 s the first record after a recovery comes a second late."""
-
 
 ARRIVAL = object()
 """Stands for a record where Faust expects one: records of a hot topic can be taken from the intake."""
@@ -101,7 +101,7 @@ def waiting(assignor: Any, seconds: float) -> Any:
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped here
-    """Faust's consumer, with one message a poll for each hot topic."""
+    """Faust's consumer; of a hot topic it only says that records arrived, the agent takes them from `intake`."""
 
     transport: Any
 
