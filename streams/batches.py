@@ -105,7 +105,7 @@ class Batch:
 
 
 class Poll:
-    """The batches of one poll, to be worked together; `received` is the monotonic time in seconds of its return."""
+    """The batches of one poll, to be worked together; `received` is the monotonic time in seconds of its taking."""
 
     __slots__ = ("batches", "received")
 
