@@ -42,7 +42,7 @@ MAX_TIME_MS = 253_402_300_799_999
 
 
 class Consumed(Protocol):
-    """What is read of a consumed record; aiokafka's ConsumerRecord is one."""
+    """What is read of a consumed record; `intake.Record` is one."""
 
     @property
     def offset(self) -> int:

@@ -1,9 +1,9 @@
 """The settings of Kafka clients: one `[kafka]` mapping under librdkafka's names, translated for every client.
 
-Two libraries talk to the broker: librdkafka (producers, followers, administration) and aiokafka (inside Faust). A
-user writes each setting once, under librdkafka's name. What a name means to which client stands in `PROPERTIES`; a
-name that is not there, or that coalmine must set itself, is refused, because a security setting that only one of the
-two clients obeys is worse than an error. Pure: no file is read, no connection is made.
+Two libraries talk to the broker: librdkafka (producers, requests and outcomes, followers, administration) and aiokafka
+(inside Faust). A user writes each setting once, under librdkafka's name. What a name means to which client stands in
+`PROPERTIES`; a name that is not there, or that coalmine must set itself, is refused, because a security setting that
+only one of the two clients obeys is worse than an error. Pure: no file is read, no connection is made.
 """
 
 from collections.abc import Iterator, Mapping

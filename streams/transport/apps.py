@@ -31,14 +31,16 @@ SESSION_MS = 6_000
 HEARTBEAT_MS = 1_000
 
 FETCH_WAIT_MS = 100
-"""How long the broker may hold a fetch with nothing to return.
-
-Kafka answers at the first byte, but aiokafka has one fetch in flight: while partitions without traffic are asked, one
-with a backlog waits. With Faust's 1,500 ms a slow agent took 7.5 s for 100,000 records of one partition, so 2.0 s.
-"""
+"""How long the broker may hold a fetch with nothing to return; Kafka answers at the first byte."""
 
 MAX_FETCH_BYTES = 4 * 1024 * 1024
-"""Bytes of one partition in one fetch."""
+"""Bytes of one partition in one fetch of a changelog."""
+
+MAX_INTAKE_BYTES = 1024 * 1024
+"""Bytes of one partition in one fetch of a hot topic: the next one is under way while the last is worked."""
+
+GATHER_BYTES = 512 * 1024
+"""Bytes that end the gathering of a fetch: less than one partition may return, or a backlog would wait for nothing."""
 
 SETTINGS: Mapping[str, Any] = {
     "autodiscover": False,
@@ -46,8 +48,6 @@ SETTINGS: Mapping[str, Any] = {
     "worker_redirect_stdouts": False,
     "topic_disable_leader": True,
     "store": "memory://",
-    # Records of one poll, so rows of one call. 1,000 gave 62,000 events a second, 2,000 gave 77,000, 5,000 gave 84,000
-    # on the same machine; but a poll is also what a slow model holds the event loop for.
     "broker_max_poll_records": 2_000,
     "broker_rebalance_timeout": 10.0,
     # A kill repeats at most rate x this.
@@ -107,17 +107,22 @@ def make_app(
     app: Any = App(app_id, env={}, **settings)
     app.transport = BatchTransport(
         client.brokers, app, hot_topics=frozenset(hot_topics), producers=producers,
-        options=waits(client, leader_wait_seconds, gather_ms),
+        options=TransportOptions(client.fetch_wait_ms or FETCH_WAIT_MS, leader_wait_seconds),
+        intake={**fetching(client, gather_ms), **kafka.reader()},
     )  # fmt: skip
     app.on_rebalance_complete.connect(hold_until_the_seek, weak=False)
     return app
 
 
-def waits(client: FaustClient, leader_wait_seconds: float, gather_ms: int) -> TransportOptions:
-    """Return the waits of an app's consumer; without a fetch to gather for, the broker answers at the first byte."""
-    if gather_ms and client.fetch_wait_ms is None:
-        return TransportOptions(gather_ms, leader_wait_seconds, MAX_FETCH_BYTES)
-    return TransportOptions(client.fetch_wait_ms or FETCH_WAIT_MS, leader_wait_seconds)
+def fetching(client: FaustClient, gather_ms: int) -> dict[str, int]:
+    """Return how hot topics are fetched where the user says nothing; without gathering at the first byte."""
+    most = client.max_partition_fetch_bytes or MAX_INTAKE_BYTES
+    gathers = gather_ms and client.fetch_wait_ms is None
+    return {
+        "fetch.wait.max.ms": gather_ms if gathers else FETCH_WAIT_MS,
+        "fetch.min.bytes": min(GATHER_BYTES, most // 2) if gathers else 1,
+        "max.partition.fetch.bytes": most,
+    }
 
 
 async def hold_until_the_seek(app: Any, **_: Any) -> None:

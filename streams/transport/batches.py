@@ -27,24 +27,16 @@ from faust.events import Event
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-__all__ = ["Batch", "BatchSchema", "Fetched", "InProgress", "Poll", "PollMessage", "polls"]
+from .intake import Record
+
+__all__ = ["Batch", "BatchSchema", "InProgress", "Poll", "PollMessage", "polls"]
 
 DRAIN_STEP_SECONDS = 0.002
 """How often a rebalance or a stop looks whether the open batches are done; a batch takes some milliseconds."""
 
 
-class Fetched:
-    """The records of one topic that one poll returned, by partition, in place of a single record."""
-
-    __slots__ = ("parts", "received")
-
-    def __init__(self, parts: Mapping[TP, Sequence[Any]]) -> None:
-        self.parts = parts
-        self.received = time.monotonic()
-
-
 class PollMessage(ConsumerMessage):  # type: ignore[misc] # Faust is untyped here
-    """Faust's envelope of a poll; partition and offset are those of one of its records.
+    """Faust's envelope of a poll: it carries no records; its partition is one of those that have some.
 
     Faust itself acks what it skips after a rebalance and what an agent drops; of a poll that would commit records
     nobody worked on. So its `ack` does nothing, and `Batch.settle` does what `ack` did.
@@ -58,7 +50,7 @@ class PollMessage(ConsumerMessage):  # type: ignore[misc] # Faust is untyped her
 
 
 class BatchSchema(faust.Schema):  # type: ignore[misc] # Faust is untyped here
-    """Hands a poll through undecoded: `event.message.value` is a `Fetched`."""
+    """Hands a poll through undecoded: its message carries no records, `polls` takes them from the intake."""
 
     def compile(self, app: Any, **options: Any) -> Any:
         """Return the function that makes an event of a message."""
@@ -72,7 +64,7 @@ class BatchSchema(faust.Schema):  # type: ignore[misc] # Faust is untyped here
 class Batch:
     """The records of one poll of one partition: `records` in offset order, at least one.
 
-    A record is aiokafka's: `offset`, `timestamp` (ms), `key`, `value` (bytes or None), `headers`.
+    A record is an `intake.Record`.
     """
 
     __slots__ = ("_consumer", "_open", "acked", "records", "tp")
@@ -113,7 +105,7 @@ class Batch:
 
 
 class Poll:
-    """The batches of one poll, to be worked together; `received` is the monotonic time in seconds of its return."""
+    """The batches of one poll, to be worked together; `received` is the monotonic time in seconds of its taking."""
 
     __slots__ = ("batches", "received")
 
@@ -158,13 +150,13 @@ class InProgress:
         """Let no agent take another batch."""
         self._closed = True
 
-    def take(self, fetched: Fetched, consumer: Any) -> Poll:
-        """Return the poll of what was fetched; its batches count as open from now on."""
-        taken = [Batch(tp, records, consumer, self) for tp, records in fetched.parts.items()]
+    def take(self, parts: Mapping[TP, Sequence[Record]], consumer: Any) -> Poll:
+        """Return the poll of what was taken from the intake; its batches count as open from now on."""
+        taken = [Batch(tp, records, consumer, self) for tp, records in parts.items()]
         for batch in taken:
             self._open.setdefault(batch.tp, deque()).append(batch)
         self._count += len(taken)
-        return Poll(taken, fetched.received)
+        return Poll(taken, time.monotonic())
 
     def settle(self, tp: TP) -> None:
         """Pass on the acks of the oldest batches of `tp` up to the first that still is open."""
@@ -193,9 +185,9 @@ async def polls(stream: Any) -> AsyncIterator[Poll]:
             await producer.room()
         if in_progress.closed:
             await asyncio.Event().wait()
-        if is_stale(event, stream.app):
-            continue
-        yield in_progress.take(event.message.value, stream.app.consumer)
+        consumer = stream.app.consumer
+        if not is_stale(event, stream.app) and (parts := consumer.intake.take()):
+            yield in_progress.take(parts, consumer)
 
 
 def is_stale(event: Any, app: Any) -> bool:

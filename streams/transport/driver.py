@@ -1,6 +1,7 @@
 """Faust's Kafka transport, changed where batches, at-least-once delivery or tables would break.
 
-Faust's consumer thread stays: it fetches, keeps the membership of the group while the event loop is busy, and commits.
+Faust's consumer thread stays: it keeps the membership of the group while the event loop is busy, commits, and fetches
+changelogs. Hot topics are fetched by the `intake`, from the offsets that Faust seeks to.
 Each override here is needed; what happens without it was measured and is said beside it. They lean on private parts of
 faust-streaming 0.15, so its minor version is pinned by the tests on a real Kafka.
 
@@ -19,7 +20,9 @@ from faust.types import TP
 from yarl import URL
 
 from ..kafka.producer import Producer as OutputProducer
-from .batches import Fetched, InProgress, PollMessage
+from ..kafka.reader import BEGINNING
+from .batches import InProgress, PollMessage
+from .intake import Intake
 
 __all__ = ["BatchTransport", "SeekHook", "TransportOptions"]
 
@@ -32,33 +35,55 @@ REVOKE_SECONDS = 2.0
 REBALANCE_POLL_SECONDS = 0.1
 """Limit of one poll during a rebalance: at Faust's 1 s the first record after a recovery comes a second late."""
 
+ARRIVAL = object()
+"""Stands for a record where Faust expects one: records of a hot topic can be taken from the intake."""
+
 
 @dataclass(frozen=True, slots=True)
 class TransportOptions:
-    """Waits that differ between brokers and apps.
+    """Waits that differ between brokers.
 
-    `fetch_wait_ms`: how long the broker may hold a fetch with less than `fetch_min_bytes` to return.
+    `fetch_wait_ms`: how long the broker may hold a fetch of changelogs with nothing to return.
     `leader_wait_seconds`: how long the leader of a group waits before it assigns partitions; the embedded broker
     forgets members that sync after it.
     """
 
     fetch_wait_ms: int
     leader_wait_seconds: float = 0.0
-    fetch_min_bytes: int = 1
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust is untyped here
-    """Faust's consumer thread with waits that Faust hard-codes."""
+    """Faust's consumer thread with waits that Faust hard-codes; it fetches changelogs only."""
+
+    transport: Any
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         options: TransportOptions = transport.options
         consumer._fetch_max_wait_ms = options.fetch_wait_ms
-        consumer._fetch_min_bytes = options.fetch_min_bytes
         if options.leader_wait_seconds:
             assignors = consumer._partition_assignment_strategy
             consumer._partition_assignment_strategy = [waiting(a, options.leader_wait_seconds) for a in assignors]
         return consumer
+
+    async def on_start(self) -> None:
+        """Connect, and leave the hot topics to the intake."""
+        await super().on_start()
+        consumer: Any = self._consumer
+        leave_alone(consumer._fetcher, self.transport.hot_topics)
+
+
+def leave_alone(fetcher: Any, topics: frozenset[str]) -> None:
+    """Keep aiokafka's fetcher from fetching `topics`: the intake does. It goes on finding the committed offsets."""
+    actions = fetcher._get_actions_per_node
+
+    def actions_without_topics(assignment: Any) -> Any:
+        for tp in assignment.tps:
+            if tp.topic in topics:
+                assignment.state_value(tp).pause()
+        return actions(assignment)
+
+    fetcher._get_actions_per_node = actions_without_topics
 
 
 def waiting(assignor: Any, seconds: float) -> Any:
@@ -76,13 +101,14 @@ def waiting(assignor: Any, seconds: float) -> Any:
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped here
-    """Faust's consumer, with one message a poll for each hot topic."""
+    """Faust's consumer; of a hot topic it only says that records arrived, the agent takes them from `intake`."""
 
     transport: Any
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.hot: frozenset[str] = self.transport.hot_topics
+        self.intake = Intake(self.transport.intake, self.app.conf.id, self._forget)
 
     def _new_consumer_thread(self) -> Any:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -90,35 +116,69 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         # Faust hands out its live set. When a recovery ends it empties that set under a poll in flight, aiokafka
         # takes an empty set as "all", and up to 1000 records are read and dropped: hence the copy.
-        if active_partitions is not None:
-            active_partitions = frozenset(active_partitions)
-        if self.app.rebalancing:
-            timeout = min(timeout, REBALANCE_POLL_SECONDS)
-        polled = await super()._getmany(active_partitions, timeout)
-        return {**{tp: found for tp, found in polled.items() if tp.topic not in self.hot}, **self._gathered(polled)}
+        active = set(active_partitions)
+        hot = frozenset(tp for tp in active if tp.topic in self.hot)
+        polled: dict[Any, Any] = {}
+        if cold := active - hot:
+            if self.app.rebalancing:
+                timeout = min(timeout, REBALANCE_POLL_SECONDS)
+            polled = {**await super()._getmany(cold, 0.0 if hot else timeout)}
+        if hot and (tp := await self._arrival(hot, 0.0 if polled else timeout)):
+            polled[tp] = [ARRIVAL]
+        return polled
 
-    def _gathered(self, polled: Mapping[Any, Sequence[Any]]) -> dict[Any, list[Fetched]]:
-        """Return one `Fetched` for each hot topic, under the first of its partitions.
-
-        One for each partition cost Faust, the models and the canary's thread their fixed price four times a poll: at
-        20,000 requests a second over four partitions the median answer took 28 ms.
-        """
-        topics: dict[str, dict[TP, Sequence[Any]]] = {}
-        for tp, found in polled.items():
-            if found and tp.topic in self.hot:
-                topics.setdefault(tp.topic, {})[TP(*tp)] = found
-        return {next(iter(parts)): [Fetched(parts)] for parts in topics.values()}
+    async def _arrival(self, hot: frozenset[TP], timeout: float) -> TP | None:
+        aiokafka: Any = self._thread._consumer
+        with aiokafka._subscription.fetch_context():
+            pass  # tells aiokafka that somebody still polls; it would leave the group after broker_max_poll_interval
+        return await self.intake.arrival(hot, timeout)
 
     def _to_message(self, tp: Any, record: Any) -> Any:
-        if type(record) is not Fetched:
+        if record is not ARRIVAL:
             return super()._to_message(tp, record)
-        value: Any = record
-        for place, records in value.parts.items():
-            self._read_offset[place] = records[-1].offset  # Faust does so for the one place it knows
+        self._read_offset[tp] = None  # Faust's guard against records read twice; here the intake's positions are it
         return PollMessage(
-            tp.topic, tp.partition, value.parts[tp][-1].offset, time.time(), 0, [], None, value, None, 0, 0,
-            TP(*tp), generation_id=self.app.consumer_generation_id,
+            tp.topic, tp.partition, 0, time.time(), 0, [], None, None, None, 0, 0, tp,
+            generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
+
+    def highwater(self, tp: TP) -> Any:
+        """Return the end offset of a partition as of its last fetch, None before it."""
+        return self.intake.end(tp) if tp.topic in self.hot else super().highwater(tp)
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Look whether a partition is still fetched; of hot ones aiokafka knows nothing."""
+        if tp.topic not in self.hot:
+            super().verify_event_path(now, tp)
+
+    async def seek_to_committed(self) -> Any:
+        """Seek to the committed offsets, and to the beginning where none is; return what is committed.
+
+        aiokafka leaves partitions without a committed offset where they are. Faust seeks again after a rebalance; an
+        answer from before it must not undo that.
+        """
+        generation = self.app.consumer_generation_id
+        committed = await super().seek_to_committed()
+        if generation == self.app.consumer_generation_id:
+            self._move({tp: offset or BEGINNING for tp, offset in committed.items()})
+        return committed
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Seek partitions to offsets."""
+        await super().seek_wait(partitions)
+        self._move(partitions)
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        await super()._seek(partition, offset)
+        self._move({partition: offset})
+
+    def _move(self, partitions: Mapping[TP, int]) -> None:
+        if hot := {TP(*tp): offset for tp, offset in partitions.items() if tp.topic in self.hot}:
+            self.intake.seek(hot)
+
+    def _forget(self, tp: TP) -> None:
+        """Let offsets below the committed one be committed again: the records behind it are gone."""
+        self._committed_offset[tp] = None
 
     def on_buffer_full(self, tp: TP) -> None:
         """Keep hot partitions active when their queue of batches is full: the fetch loop waits for a place anyway.
@@ -128,11 +188,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
         """
         if tp.topic not in self.hot:
             super().on_buffer_full(tp)
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        # Between the last offsets of two batches there is no gap, there is the second batch.
-        if tp.topic not in self.hot:
-            await super()._add_gap(tp, offset_from, offset_to)
 
     def _new_offset(self, tp: TP) -> int | None:
         # Stock bookkeeping takes a batch for a hole and stands still until a restart: 42,067 of 87,015 duplicated.
@@ -162,18 +217,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
                 await self.commit()
             except Exception as error:  # noqa: BLE001 - a lost delivery stays in the producer and ends the worker
                 self.log.warning("commit before giving up partitions failed: %r", error)
+        self.intake.release()
         await super().on_partitions_revoked(revoked)
 
     async def perform_seek(self) -> None:
-        """Seek to the committed offsets, and to the beginning where none is; then call the seek hooks.
-
-        aiokafka leaves partitions without a committed offset where they are, so records that a poll brought and
-        Faust dropped while its flow was stopped would never come back.
-        """
+        """Seek to the committed offsets, then call the seek hooks."""
         await super().perform_seek()
-        fresh = [tp for tp in self.assignment() if tp.topic in self.hot and not self._committed_offset[tp]]
-        if fresh:
-            await self._thread.seek_to_beginning(*driver.ensure_aiokafka_TPset(fresh))
         for seek in self.transport.seek_hooks:
             await seek(self)
 
@@ -206,10 +255,12 @@ class BatchTransport(driver.Transport):  # type: ignore[misc] # Faust is untyped
         hot_topics: frozenset[str],
         producers: Sequence[OutputProducer],
         options: TransportOptions,
+        intake: Mapping[str, Any],
     ) -> None:
         super().__init__([URL(f"kafka://{broker}") for broker in brokers], app, loop=None)
         self.hot_topics = hot_topics
         self.producers = producers
         self.options = options
+        self.intake = intake
         self.in_progress = InProgress()
         self.seek_hooks: list[SeekHook] = []

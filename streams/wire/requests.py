@@ -12,7 +12,7 @@ __all__ = ["Rejected", "RequestRecord", "Requests", "field_reader"]
 
 
 class RequestRecord(Protocol):
-    """What is read of a consumed record; aiokafka's ConsumerRecord is one. `timestamp` is epoch ms."""
+    """What is read of a consumed record; `intake.Record` is one. `timestamp` is epoch ms."""
 
     @property
     def topic(self) -> str:

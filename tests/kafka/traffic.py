@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import confluent_kafka
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from coalmine.streams.kafka.client import KafkaSettings
 from coalmine.streams.kafka.reader import PartitionReader
@@ -69,6 +70,13 @@ def send(bootstrap: str, topic: str, count: int) -> None:
     for number in range(count):
         producer.produce(topic, b"%d" % number, b"key", number % PARTITIONS)
     assert producer.flush(30) == 0
+
+
+def expire(bootstrap: str, topic: str, offset: int) -> None:
+    """Delete the records of every partition below `offset`, as retention does."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
+    for done in admin.delete_records([TopicPartition(topic, p, offset) for p in range(PARTITIONS)]).values():
+        done.result(30)
 
 
 def ends(bootstrap: str, topic: str) -> list[int]:

@@ -9,7 +9,7 @@ import pytest
 
 from coalmine.errors import ConfigError
 from coalmine.streams.kafka.client import KafkaSettings
-from coalmine.streams.transport.apps import batch_agent, credentials, make_app
+from coalmine.streams.transport.apps import batch_agent, credentials, fetching, make_app
 
 PLAIN = KafkaSettings({"bootstrap.servers": "a:9092,b:9093", "fetch.wait.max.ms": 20, "session.timeout.ms": 2000})
 SASL = {
@@ -49,6 +49,18 @@ def test_settings_reach_the_consumer() -> None:
     assert [str(url) for url in app.transport.url] == ["kafka://a:9092", "kafka://b:9093"]
     assert app.transport.options.fetch_wait_ms == 20
     assert (app.conf.broker_session_timeout, app.conf.broker_heartbeat_interval) == (2.0, 0.5)
+
+
+def test_fetches_end_at_the_first_byte_unless_they_shall_gather_and_the_user_does_not_object() -> None:
+    silent = KafkaSettings({"bootstrap.servers": "a:1", "max.partition.fetch.bytes": 1000}).faust()
+
+    assert fetching(silent, 0)["fetch.min.bytes"] == 1
+    assert (fetching(silent, 200)["fetch.wait.max.ms"], fetching(silent, 200)["fetch.min.bytes"]) == (200, 500)
+    assert fetching(PLAIN.faust(), 200)["fetch.min.bytes"] == 1
+
+
+def test_what_the_user_says_of_fetches_reaches_the_intake() -> None:
+    assert made(gather_ms=200).transport.intake["fetch.wait.max.ms"] == "20"
 
 
 def test_an_agent_for_a_topic_that_comes_as_single_events_is_a_mistake() -> None:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mode.utils.queues import FlowControlEvent
 
-from coalmine.streams.transport.batches import Fetched, InProgress, Poll, polls
-from coalmine.streams.transport.driver import BatchConsumer, waiting
+from coalmine.streams.transport.batches import InProgress, Poll, polls
+from coalmine.streams.transport.driver import waiting
 
 PLACE = TP("requests", 0)
 
@@ -27,7 +27,7 @@ class Settled:
 
     def poll(self, numbers: dict[TP, int]) -> Poll:
         """Take a poll of ten records for each place."""
-        return self.in_progress.take(Fetched({tp: records(number) for tp, number in numbers.items()}), self)
+        return self.in_progress.take({tp: records(number) for tp, number in numbers.items()}, self)
 
     def ack(self, message: Any) -> None:
         """Take what a consumer of Faust takes."""
@@ -78,16 +78,6 @@ def test_a_poll_has_the_records_of_all_its_partitions_and_knows_when_it_came() -
     assert time.monotonic() - poll.received < 10
 
 
-def test_what_one_poll_brought_of_a_hot_topic_is_one_event() -> None:
-    other, cold = TP("requests", 3), TP("evidence", 0)
-    polled = {PLACE: ["a"], other: ["b", "c"], cold: ["d"], TP("requests", 2): []}
-    consumer: Any = SimpleNamespace(hot=frozenset({"requests"}))
-
-    (fetched,) = BatchConsumer._gathered(consumer, polled)[PLACE]
-
-    assert fetched.parts == {PLACE: ["a"], other: ["b", "c"]}
-
-
 def test_the_ack_of_a_poll_acks_every_partition_and_waits_for_none_before_it() -> None:
     other = TP("requests", 1)
     settled = Settled(1)
@@ -120,7 +110,8 @@ class Waiting:
         self.in_progress = InProgress()
         producers = [SimpleNamespace(room=self.room)]
         self.app = SimpleNamespace(
-            flow_control=self.flow, consumer_generation_id=1, consumer=None,
+            flow_control=self.flow, consumer_generation_id=1,
+            consumer=SimpleNamespace(intake=SimpleNamespace(take=lambda: self.arrived)),
             transport=SimpleNamespace(in_progress=self.in_progress, producers=producers),
         )  # fmt: skip
         self.queue: asyncio.Queue[Any] = asyncio.Queue()
@@ -130,7 +121,8 @@ class Waiting:
             await asyncio.sleep(0)
 
     def arrive(self, first: int, generation: int) -> None:
-        message = SimpleNamespace(value=Fetched({PLACE: records(first)}), generation_id=generation)
+        self.arrived = {PLACE: records(first)}
+        message = SimpleNamespace(generation_id=generation)
         self.queue.put_nowait(SimpleNamespace(message=message, app=self.app))
 
     def noack(self) -> "Waiting":
