@@ -83,10 +83,10 @@ class JudgeAgent:
         self.end_offsets = EndOffsetReader(kafka)
         self.ends: dict[str, tuple[float, Mapping[int, int]]] = {}
         self.asking = ThreadPoolExecutor(1, thread_name_prefix="ends")
-        self.app = make_app(judge_app_id(topics.namespace), kafka, [topics.evidence], [producer], **overrides)
+        self.app = make_app(judge_app_id(topics.namespace), kafka, topics.evidence, [producer], **overrides)
         self.table = RecordTable(self.app, "judge")
         TableOffsets(self.app, topics.evidence, self.take_over)
-        batch_agent(self.app, topics.evidence, self.gather)
+        batch_agent(self.app, self.gather)
 
     def take_over(self, partition: int) -> None:
         """Begin a reign: take up the table; return None, so that evidence is read from its first record."""

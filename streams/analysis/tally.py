@@ -60,11 +60,11 @@ class TallyAgent:
         self.analysis = analysis
         self.tallies: dict[int, PartitionTally] = {}
         self.app = make_app(
-            tally_app_id(topics.namespace, plan.name), kafka, [self.topic], [producer], gather_ms=GATHER_MS, **overrides
+            tally_app_id(topics.namespace, plan.name), kafka, self.topic, [producer], gather_ms=GATHER_MS, **overrides
         )
         self.table = RecordTable(self.app, "tally")
         self.offsets = TableOffsets(self.app, self.topic, self.restore)
-        batch_agent(self.app, self.topic, self.fold)
+        batch_agent(self.app, self.fold)
 
     def restore(self, partition: int) -> int | None:
         """Take up the record of a partition; return the offset to go on at, None where nothing was recorded yet."""

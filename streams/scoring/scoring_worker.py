@@ -145,10 +145,10 @@ class ScoringWorker:
         """Return the Faust app whose agent scores."""
         settings = self.settings
         self.app = make_app(
-            self.scorer.group, settings.kafka, [self.plan.topics.requests], [self.producer, self.outcomes],
+            self.scorer.group, settings.kafka, self.plan.topics.requests, [self.producer, self.outcomes],
             leader_wait_seconds=settings.leader_wait_seconds,
         )  # fmt: skip
-        batch_agent(self.app, self.plan.topics.requests, self.score)
+        batch_agent(self.app, self.score)
         self.app.on_partitions_assigned.connect(self.on_assigned, weak=False)
         return self.app
 

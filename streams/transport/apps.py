@@ -5,7 +5,7 @@ event loop that run it, by `make_app`; `batch_agent` gives it work; `worker.run`
 """
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import faust
@@ -17,7 +17,7 @@ from coalmine.errors import ConfigError
 
 from ..kafka.client import FaustClient, KafkaSettings
 from ..kafka.producer import Producer
-from .batches import BatchSchema, Poll, polls
+from .batches import Poll, polls
 from .driver import BatchTransport, TransportOptions
 
 __all__ = ["Body", "assigned", "batch_agent", "end_offset", "lag", "make_app"]
@@ -52,8 +52,6 @@ SETTINGS: Mapping[str, Any] = {
     "broker_rebalance_timeout": 10.0,
     # A kill repeats at most rate x this.
     "broker_commit_interval": 0.5,
-    # Polls, not records. What waits here is thrown away at a rebalance.
-    "stream_buffer_maxsize": 2,
     # Our own waiting for open batches has a limit; Faust's has none.
     "stream_wait_empty": False,
     # The default restarts the agent and loses the batch; here a fault ends the process.
@@ -77,7 +75,7 @@ class App(faust.App):  # type: ignore[misc] # Faust is untyped here
 def make_app(
     app_id: str,
     kafka: KafkaSettings,
-    hot_topics: Iterable[str],
+    hot_topic: str,
     producers: Sequence[Producer] = (),
     *,
     create_topics: bool = False,
@@ -85,7 +83,7 @@ def make_app(
     gather_ms: int = 0,
     **overrides: Any,
 ) -> Any:
-    """Return a Faust app whose `hot_topics` come as batches; its consumer group is `app_id`.
+    """Return a Faust app whose `hot_topic` comes as batches; its consumer group is `app_id`.
 
     `producers` are flushed before every commit; none for an app that produces only through Faust. `create_topics` lets
     Faust create the changelogs of tables that are missing. `leader_wait_seconds` is for the embedded broker with
@@ -106,7 +104,7 @@ def make_app(
     }
     app: Any = App(app_id, env={}, **settings)
     app.transport = BatchTransport(
-        client.brokers, app, hot_topics=frozenset(hot_topics), producers=producers,
+        client.brokers, app, hot_topic=hot_topic, producers=producers,
         options=TransportOptions(client.fetch_wait_ms or FETCH_WAIT_MS, leader_wait_seconds),
         intake={**fetching(client, gather_ms), **kafka.reader()},
     )  # fmt: skip
@@ -115,7 +113,7 @@ def make_app(
 
 
 def fetching(client: FaustClient, gather_ms: int) -> dict[str, int]:
-    """Return how hot topics are fetched where the user says nothing; without gathering at the first byte."""
+    """Return how a hot topic is fetched where the user says nothing; without gathering at the first byte."""
     most = client.max_partition_fetch_bytes or MAX_INTAKE_BYTES
     gathers = gather_ms and client.fetch_wait_ms is None
     return {
@@ -172,17 +170,17 @@ def tls(client: FaustClient) -> ssl.SSLContext:
     return context
 
 
-def batch_agent(app: Any, topic: str, body: Body) -> None:
-    """Let `body` work the polls of `topic`, one of the app's hot topics; see `batches` for what it may rely on.
+def batch_agent(app: Any, body: Body) -> None:
+    """Let `body` work the polls of the app's hot topic; see `batches` for what it may rely on.
 
-    One body a topic and app: partitions are worked in order because only one body takes them.
+    One body an app: partitions are worked in order because only one body takes them.
     """
-    assert topic in app.transport.hot_topics, f"{topic} is not a hot topic of {app.conf.id}"
+    topic = app.transport.hot_topic
 
     async def agent(stream: Any) -> None:
         await body(polls(stream))
 
-    app.agent(app.topic(topic, schema=BatchSchema()), name=f"{app.conf.id}.{topic}", concurrency=1)(agent)
+    app.agent(app.topic(topic), name=f"{app.conf.id}.{topic}", concurrency=1)(agent)
 
 
 def assigned(app: Any, topic: str) -> frozenset[int]:

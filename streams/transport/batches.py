@@ -1,14 +1,14 @@
-"""Polls: what one poll brought, as one event of Faust, and its batches, one for each partition.
+"""Polls: the records that were there when an agent asked, as batches, one for each partition.
 
-Faust's stream handles one event a record at 500 us each; here an event is a whole poll, and only an ack lets its
-offsets be committed. An author writes
+Faust's stream hands over one record at a time, 500 us each; here an agent gets all that is there at once, and only an
+ack lets offsets be committed. An author writes
 
     async def score(polls: AsyncIterator[Poll]) -> None:
         async for poll in polls:
             ...produce what poll.records ask for...
             poll.ack()
 
-    batch_agent(app, "flights.requests", score)
+    batch_agent(app, score)
 
 and gets: records of a partition in offset order, none taken while a producer's queue is full, offsets committed only
 after the outputs produced before `ack` were confirmed by the broker. Several batches may be open at once and acked in
@@ -22,43 +22,15 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-import faust
-from faust.events import Event
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from .intake import Record
 
-__all__ = ["Batch", "BatchSchema", "InProgress", "Poll", "PollMessage", "polls"]
+__all__ = ["Batch", "InProgress", "Poll", "polls"]
 
 DRAIN_STEP_SECONDS = 0.002
 """How often a rebalance or a stop looks whether the open batches are done; a batch takes some milliseconds."""
-
-
-class PollMessage(ConsumerMessage):  # type: ignore[misc] # Faust is untyped here
-    """Faust's envelope of a poll: it carries no records; its partition is one of those that have some.
-
-    Faust itself acks what it skips after a rebalance and what an agent drops; of a poll that would commit records
-    nobody worked on. So its `ack` does nothing, and `Batch.settle` does what `ack` did.
-    """
-
-    __slots__ = ()
-
-    def ack(self, consumer: Any, n: int = 1) -> bool:
-        """Do nothing: only the agent's body knows when a batch is done."""
-        return False
-
-
-class BatchSchema(faust.Schema):  # type: ignore[misc] # Faust is untyped here
-    """Hands a poll through undecoded: its message carries no records, `polls` takes them from the intake."""
-
-    def compile(self, app: Any, **options: Any) -> Any:
-        """Return the function that makes an event of a message."""
-
-        async def decode(message: Any, *, propagate: bool = False) -> Any:
-            return Event(app, None, message.value, message.headers, message)
-
-        return decode
 
 
 class Batch:
@@ -174,26 +146,27 @@ class InProgress:
 
 
 async def polls(stream: Any) -> AsyncIterator[Poll]:
-    """Yield the polls of a Faust stream whose topic has a `BatchSchema`.
+    """Yield the polls of the hot topic that `stream`, one of Faust, is subscribed to.
 
     Before each it waits for room in the queues of the producers; once the worker stops it yields no more.
     """
-    transport = stream.app.transport
-    in_progress: InProgress = transport.in_progress
-    async for event in stream.noack().events():
-        for producer in transport.producers:
-            await producer.room()
-        if in_progress.closed:
-            await asyncio.Event().wait()
-        consumer = stream.app.consumer
-        if not is_stale(event, stream.app) and (parts := consumer.intake.take()):
-            yield in_progress.take(parts, consumer)
+    app = stream.app
+    in_progress: InProgress = app.transport.in_progress
+    subscription = asyncio.ensure_future(subscribe(stream))
+    try:
+        while True:
+            if await app.consumer.arrival():
+                for producer in app.transport.producers:
+                    await producer.room()
+                if in_progress.closed:
+                    await asyncio.Event().wait()
+                if parts := app.consumer.take():
+                    yield in_progress.take(parts, app.consumer)
+    finally:
+        subscription.cancel()
 
 
-def is_stale(event: Any, app: Any) -> bool:
-    """Tell whether the partitions of `event` are being given away, or were, while the event waited for room.
-
-    Whoever gets a partition reads its batch again, also this worker after its seek. A rebalance stops the flow
-    first, waits for the batches that were taken and commits; a batch taken after that would be answered twice.
-    """
-    return not app.flow_control.is_active() or event.message.generation_id != app.consumer_generation_id
+async def subscribe(stream: Any) -> None:
+    """Let Faust join the group for the topic of `stream`, which begins with asking for its events; none ever comes."""
+    async for _ in stream.noack().events():
+        raise AssertionError("Faust delivered a record of a topic that the intake reads")

@@ -1,7 +1,8 @@
 """Faust's Kafka transport, changed where batches, at-least-once delivery or tables would break.
 
 Faust's consumer thread stays: it keeps the membership of the group while the event loop is busy, commits, and fetches
-changelogs. Hot topics are fetched by the `intake`, from the offsets that Faust seeks to.
+changelogs. The hot topic is fetched by the `intake`, from the offsets that Faust seeks to, and the agent takes its
+records there: as an event of Faust a poll costs half a millisecond more.
 Each override here is needed; what happens without it was measured and is said beside it. They lean on private parts of
 faust-streaming 0.15, so its minor version is pinned by the tests on a real Kafka.
 
@@ -21,8 +22,8 @@ from yarl import URL
 
 from ..kafka.producer import Producer as OutputProducer
 from ..kafka.reader import BEGINNING
-from .batches import InProgress, PollMessage
-from .intake import Intake
+from .batches import InProgress
+from .intake import Intake, Record
 
 __all__ = ["BatchTransport", "SeekHook", "TransportOptions"]
 
@@ -35,8 +36,8 @@ REVOKE_SECONDS = 2.0
 REBALANCE_POLL_SECONDS = 0.1
 """Limit of one poll during a rebalance: at Faust's 1 s the first record after a recovery comes a second late."""
 
-ARRIVAL = object()
-"""Stands for a record where Faust expects one: records of a hot topic can be taken from the intake."""
+ARRIVAL_SECONDS = 0.1
+"""Longest wait for a record of the hot topic; a change of positions meanwhile takes effect after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +68,23 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] 
         return consumer
 
     async def on_start(self) -> None:
-        """Connect, and leave the hot topics to the intake."""
+        """Connect, and leave the hot topic to the intake."""
         await super().on_start()
         consumer: Any = self._consumer
-        leave_alone(consumer._fetcher, self.transport.hot_topics)
+        leave_alone(consumer._fetcher, self.transport.hot_topic)
 
 
-def leave_alone(fetcher: Any, topics: frozenset[str]) -> None:
-    """Keep aiokafka's fetcher from fetching `topics`: the intake does. It goes on finding the committed offsets."""
+def leave_alone(fetcher: Any, topic: str) -> None:
+    """Keep aiokafka's fetcher from fetching `topic`: the intake does. It goes on finding the committed offsets."""
     actions = fetcher._get_actions_per_node
 
-    def actions_without_topics(assignment: Any) -> Any:
+    def actions_without_topic(assignment: Any) -> Any:
         for tp in assignment.tps:
-            if tp.topic in topics:
+            if tp.topic == topic:
                 assignment.state_value(tp).pause()
         return actions(assignment)
 
-    fetcher._get_actions_per_node = actions_without_topics
+    fetcher._get_actions_per_node = actions_without_topic
 
 
 def waiting(assignor: Any, seconds: float) -> Any:
@@ -101,13 +102,13 @@ def waiting(assignor: Any, seconds: float) -> Any:
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped here
-    """Faust's consumer; of a hot topic it only says that records arrived, the agent takes them from `intake`."""
+    """Faust's consumer; the records of the hot topic go past its fetch loop, from `intake` to whoever takes them."""
 
     transport: Any
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.hot: frozenset[str] = self.transport.hot_topics
+        self.hot: str = self.transport.hot_topic
         self.intake = Intake(self.transport.intake, self.app.conf.id, self._forget)
 
     def _new_consumer_thread(self) -> Any:
@@ -116,39 +117,42 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         # Faust hands out its live set. When a recovery ends it empties that set under a poll in flight, aiokafka
         # takes an empty set as "all", and up to 1000 records are read and dropped: hence the copy.
-        active = set(active_partitions)
-        hot = frozenset(tp for tp in active if tp.topic in self.hot)
-        polled: dict[Any, Any] = {}
-        if cold := active - hot:
-            if self.app.rebalancing:
-                timeout = min(timeout, REBALANCE_POLL_SECONDS)
-            polled = {**await super()._getmany(cold, 0.0 if hot else timeout)}
-        if hot and (tp := await self._arrival(hot, 0.0 if polled else timeout)):
-            polled[tp] = [ARRIVAL]
-        return polled
+        cold = frozenset(tp for tp in active_partitions if tp.topic != self.hot)
+        if self.app.rebalancing or not cold:
+            timeout = min(timeout, REBALANCE_POLL_SECONDS)
+        if cold:
+            return await super()._getmany(cold, timeout)
+        await asyncio.sleep(timeout)
+        return {}
 
-    async def _arrival(self, hot: frozenset[TP], timeout: float) -> TP | None:
+    async def arrival(self) -> bool:
+        """Wait a moment for records of the hot topic, or until Faust lets them flow; tell whether there are some."""
+        await self.app.flow_control.acquire()
+        if not self.flow_active:
+            await self.can_resume_flow.wait()
         aiokafka: Any = self._thread._consumer
         with aiokafka._subscription.fetch_context():
             pass  # tells aiokafka that somebody still polls; it would leave the group after broker_max_poll_interval
-        return await self.intake.arrival(hot, timeout)
+        active = frozenset(tp for tp in self._get_active_partitions() if tp.topic == self.hot)
+        return await self.intake.arrival(active, ARRIVAL_SECONDS)
 
-    def _to_message(self, tp: Any, record: Any) -> Any:
-        if record is not ARRIVAL:
-            return super()._to_message(tp, record)
-        self._read_offset[tp] = None  # Faust's guard against records read twice; here the intake's positions are it
-        return PollMessage(
-            tp.topic, tp.partition, 0, time.time(), 0, [], None, None, None, 0, 0, tp,
-            generation_id=self.app.consumer_generation_id,
-        )  # fmt: skip
+    def take(self) -> dict[TP, list[Record]]:
+        """Return the records of the hot topic that are there, none while partitions are given away.
+
+        Whoever gets a partition reads them again, also this worker after its seek. A rebalance stops the flow first,
+        waits for the batches that were taken and commits; a batch taken after that would be answered twice.
+        """
+        if self.flow_active and self.app.flow_control.is_active():
+            return self.intake.take()
+        return {}
 
     def highwater(self, tp: TP) -> Any:
         """Return the end offset of a partition as of its last fetch, None before it."""
-        return self.intake.end(tp) if tp.topic in self.hot else super().highwater(tp)
+        return self.intake.end(tp) if tp.topic == self.hot else super().highwater(tp)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Look whether a partition is still fetched; of hot ones aiokafka knows nothing."""
-        if tp.topic not in self.hot:
+        """Look whether a partition is still fetched; of the hot topic aiokafka knows nothing."""
+        if tp.topic != self.hot:
             super().verify_event_path(now, tp)
 
     async def seek_to_committed(self) -> Any:
@@ -173,25 +177,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
         self._move({partition: offset})
 
     def _move(self, partitions: Mapping[TP, int]) -> None:
-        if hot := {TP(*tp): offset for tp, offset in partitions.items() if tp.topic in self.hot}:
+        if hot := {TP(*tp): offset for tp, offset in partitions.items() if tp.topic == self.hot}:
             self.intake.seek(hot)
 
     def _forget(self, tp: TP) -> None:
         """Let offsets below the committed one be committed again: the records behind it are gone."""
         self._committed_offset[tp] = None
 
-    def on_buffer_full(self, tp: TP) -> None:
-        """Keep hot partitions active when their queue of batches is full: the fetch loop waits for a place anyway.
-
-        Faust would take the partition out of the set it polls, and with the set empty it sleeps a whole second while
-        the few batches in the queue take milliseconds: 100,000 records of one partition took 23 s instead of 6 s.
-        """
-        if tp.topic not in self.hot:
-            super().on_buffer_full(tp)
-
     def _new_offset(self, tp: TP) -> int | None:
         # Stock bookkeeping takes a batch for a hole and stands still until a restart: 42,067 of 87,015 duplicated.
-        if tp.topic not in self.hot:
+        if tp.topic != self.hot:
             offset: int | None = super()._new_offset(tp)
             return offset
         acked = self._acked[tp]
@@ -239,9 +234,9 @@ class BatchProducer(driver.Producer):  # type: ignore[misc] # Faust is untyped h
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc] # Faust is untyped here
-    """The transport of one app: its hot topics, its producers and its open batches.
+    """The transport of one app: its hot topic, its producers and its open batches.
 
-    `hot_topics` come as batches, all others (changelogs) as Faust's own messages. `seek_hooks` are those of tables.
+    `hot_topic` comes as batches, all others (changelogs) as Faust's own messages. `seek_hooks` are those of tables.
     """
 
     Consumer = BatchConsumer
@@ -252,13 +247,13 @@ class BatchTransport(driver.Transport):  # type: ignore[misc] # Faust is untyped
         brokers: Sequence[str],
         app: Any,
         *,
-        hot_topics: frozenset[str],
+        hot_topic: str,
         producers: Sequence[OutputProducer],
         options: TransportOptions,
         intake: Mapping[str, Any],
     ) -> None:
         super().__init__([URL(f"kafka://{broker}") for broker in brokers], app, loop=None)
-        self.hot_topics = hot_topics
+        self.hot_topic = hot_topic
         self.producers = producers
         self.options = options
         self.intake = intake

@@ -1,4 +1,4 @@
-"""The records of an app's hot topics, fetched by librdkafka: from a position in each partition, and without a group.
+"""The records of an app's hot topic, fetched by librdkafka: from a position in each partition, and without a group.
 
 Faust's consumer is the member of the group: it says which partitions are held, where they begin, and commits. Here
 they are only read. Fetching, unpacking and checking happen in threads of C; aiokafka did so in Python, at a millisecond
@@ -29,9 +29,6 @@ __all__ = ["Intake", "Record"]
 MOST_RECORDS = 2_000
 """Records of one poll, so rows of one call. 1,000 gave 62,000 events a second, 2,000 gave 77,000, 5,000 gave 84,000
 on the same machine; but a poll is also what a slow model holds the event loop for."""
-
-WAIT_SECONDS = 0.1
-"""Longest wait for a record; a change of positions meanwhile takes effect after it."""
 
 FIXED: Mapping[str, Any] = {
     "enable.auto.commit": False,
@@ -87,7 +84,6 @@ class Intake:
         """The wait that is going on in the thread and the epoch it belongs to; it outlives who asked for it."""
         self._arrived: list[Any] = []
         """At most one message: the one that ended the wait."""
-        self._taken: asyncio.Future[None] | None = None
         self._expired: list[TP] = []
         """Partitions whose next record is gone."""
 
@@ -106,26 +102,17 @@ class Intake:
         self._epoch += 1
         self._arrived = []
         self._expired = []
-        self._wake()
 
-    def _wake(self) -> None:
-        if self._taken is not None and not self._taken.done():
-            self._taken.set_result(None)
-
-    async def arrival(self, partitions: frozenset[TP], timeout: float) -> TP | None:
-        """Wait at most `timeout` seconds until one of `partitions` has a record to take, and return which; else None.
+    async def arrival(self, partitions: frozenset[TP], timeout: float) -> bool:
+        """Wait at most `timeout` seconds until one of `partitions` has a record to take, and tell whether one has.
 
         Partitions without a position have none. Raises BrokerError when a partition cannot be read on.
         """
-        timeout = min(timeout, WAIT_SECONDS)
-        if self._arrived:
-            self._taken = asyncio.get_running_loop().create_future()
-            await asyncio.wait([self._taken], timeout=timeout)
         if self._expired:
             self.seek(dict.fromkeys(self._expired, BEGINNING))
         if not self._arrived:
             await self._wait(frozenset(tp for tp in partitions if tp in self._positions), timeout)
-        return TP(self._arrived[0].topic(), self._arrived[0].partition()) if self._arrived else None
+        return bool(self._arrived)
 
     async def _wait(self, held: frozenset[TP], timeout: float) -> None:
         if self._waiting is None:
@@ -159,7 +146,6 @@ class Intake:
             return {}
         messages = [*self._arrived, *self._sound(self._client.consume(MOST_RECORDS - 1, 0))]
         self._arrived = []
-        self._wake()
         parts: dict[tuple[str, int], list[Record]] = {}
         for message in messages:
             record = Record(

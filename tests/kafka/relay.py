@@ -71,14 +71,14 @@ def stutter() -> None:
 async def set_up(orders: Orders) -> Work:
     kafka = KafkaSettings({"bootstrap.servers": orders.bootstrap, **orders.kafka})
     producer = CarelessProducer(kafka) if orders.careless else Producer(kafka)
-    app = make_app(orders.group, kafka, [orders.source], [producer])
+    app = make_app(orders.group, kafka, orders.source, [producer])
 
     async def relay(polls: AsyncIterator[Poll]) -> None:
         async for poll in polls:
             for batch in poll.batches:
                 await answer(batch, orders, producer)
 
-    batch_agent(app, orders.source, relay)
+    batch_agent(app, relay)
     return Work(apps=[app], tasks=[say_when_ready(app, orders.source)])
 
 

@@ -83,9 +83,9 @@ class Sums:
 
 async def set_up(orders: SumOrders) -> Work:
     kafka = KafkaSettings({"bootstrap.servers": orders.bootstrap, **orders.kafka})
-    app = make_app(orders.group, kafka, [orders.source], create_topics=True)
+    app = make_app(orders.group, kafka, orders.source, create_topics=True)
     sums = Sums(app, orders)
-    batch_agent(app, orders.source, sums.work)
+    batch_agent(app, sums.work)
     return Work(apps=[app], tasks=[say_when_ready(app, orders.source), sums.show()])
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from coalmine.errors import ConfigError
 from coalmine.streams.kafka.client import KafkaSettings
-from coalmine.streams.transport.apps import batch_agent, credentials, fetching, make_app
+from coalmine.streams.transport.apps import credentials, fetching, make_app
 
 PLAIN = KafkaSettings({"bootstrap.servers": "a:9092,b:9093", "fetch.wait.max.ms": 20, "session.timeout.ms": 2000})
 SASL = {
@@ -19,7 +19,7 @@ SASL = {
 
 def made(kafka: KafkaSettings = PLAIN, **options: Any) -> Any:
     async def make() -> Any:
-        return make_app("coalmine.flights.score", kafka, ["flights.requests"], **options)
+        return make_app("coalmine.flights.score", kafka, "flights.requests", **options)
 
     return asyncio.run(make())
 
@@ -61,14 +61,6 @@ def test_fetches_end_at_the_first_byte_unless_they_shall_gather_and_the_user_doe
 
 def test_what_the_user_says_of_fetches_reaches_the_intake() -> None:
     assert made(gather_ms=200).transport.intake["fetch.wait.max.ms"] == "20"
-
-
-def test_an_agent_for_a_topic_that_comes_as_single_events_is_a_mistake() -> None:
-    async def body(polls: Any) -> None:
-        pass
-
-    with pytest.raises(AssertionError, match="is not a hot topic"):
-        batch_agent(made(), "flights.feedback", body)
 
 
 @pytest.mark.parametrize(("protocol", "tls"), [("SASL_PLAINTEXT", False), ("SASL_SSL", True)])

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 from mode.utils.queues import FlowControlEvent
 
 from coalmine.streams.transport.batches import InProgress, Poll, polls
-from coalmine.streams.transport.driver import waiting
+from coalmine.streams.transport.driver import BatchConsumer, waiting
 
 PLACE = TP("requests", 0)
 
@@ -101,63 +102,94 @@ def test_draining_waits_for_open_batches_and_no_longer_than_it_may() -> None:
     assert asyncio.run(drain()) == (False, True)
 
 
-class Waiting:
-    """A stream of polls of generation 1 whose consumer waits for room until `full` is cleared."""
+class Worker:
+    """Faust's side of an agent: records that are there, a flow, and producers without room until `full` is cleared."""
 
     def __init__(self) -> None:
         self.flow = FlowControlEvent(initially_suspended=False)
         self.full = False
+        self.subscribed = False
+        self.there: dict[TP, list[Any]] = {PLACE: records(0)}
         self.in_progress = InProgress()
         producers = [SimpleNamespace(room=self.room)]
-        self.app = SimpleNamespace(
-            flow_control=self.flow, consumer_generation_id=1,
-            consumer=SimpleNamespace(intake=SimpleNamespace(take=lambda: self.arrived)),
+        consumer: Any = SimpleNamespace(arrival=self.arrival, take=lambda: BatchConsumer.take(consumer))
+        consumer.flow_active = True
+        consumer.intake = SimpleNamespace(take=self.take)
+        consumer.app = self.app = SimpleNamespace(
+            flow_control=self.flow, consumer=consumer,
             transport=SimpleNamespace(in_progress=self.in_progress, producers=producers),
         )  # fmt: skip
-        self.queue: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def arrival(self) -> bool:
+        await asyncio.sleep(0)
+        return bool(self.there)
+
+    def take(self) -> dict[TP, list[Any]]:
+        taken, self.there = self.there, {}
+        return taken
 
     async def room(self) -> None:
         while self.full:
             await asyncio.sleep(0)
 
-    def arrive(self, first: int, generation: int) -> None:
-        self.arrived = {PLACE: records(first)}
-        message = SimpleNamespace(generation_id=generation)
-        self.queue.put_nowait(SimpleNamespace(message=message, app=self.app))
-
-    def noack(self) -> "Waiting":
+    def noack(self) -> "Worker":
         return self
 
     async def events(self) -> AsyncIterator[Any]:
-        while True:
-            yield await self.queue.get()
-
-    async def give_away(self) -> None:
-        """Do what a rebalance does before the partitions go; a batch in progress would make it wait in vain."""
-        self.flow.suspend()
-        assert await self.in_progress.drain(0)
-
-    def take_back(self) -> None:
-        self.app.consumer_generation_id += 1
-        self.flow.resume()
+        self.subscribed = True
+        await asyncio.Event().wait()
+        yield
 
 
-def test_a_batch_that_waits_for_room_while_its_partition_goes_is_left_to_whoever_gets_it() -> None:
-    async def rebalance_while_full() -> tuple[int, int]:
-        stream = Waiting()
-        stream.full = True
-        stream.arrive(0, generation=1)
-        taking = asyncio.ensure_future(anext(polls(stream)))
+async def moments() -> None:
+    for _ in range(10):
         await asyncio.sleep(0)
-        await stream.give_away()
-        stream.full = False
-        for _ in range(10):
-            await asyncio.sleep(0)
-        taken_meanwhile = len(stream.in_progress)
-        stream.take_back()
-        stream.arrive(0, generation=2)
+
+
+def test_a_poll_is_what_is_there_when_the_agent_asks_and_faust_is_subscribed_meanwhile() -> None:
+    async def work() -> tuple[list[int], bool, int]:
+        worker = Worker()
+        taking = polls(worker)
+        first = await anext(taking)
+        second = asyncio.ensure_future(anext(taking))
+        await moments()
+        open_meanwhile = len(worker.in_progress)
+        worker.there = {PLACE: records(7)}
+        return [first.batches[0].first, (await second).batches[0].first], worker.subscribed, open_meanwhile
+
+    assert asyncio.run(work()) == ([0, 70], True, 1)
+
+
+def test_nothing_is_taken_once_the_worker_stops() -> None:
+    async def stop() -> tuple[bool, int]:
+        worker = Worker()
+        worker.in_progress.close()
+        taking = asyncio.ensure_future(anext(polls(worker)))
+        await moments()
+        return taking.done(), len(worker.there)
+
+    assert asyncio.run(stop()) == (False, 1)
+
+
+@pytest.mark.parametrize("stop", ["the flow of the app", "the flow of the consumer"])
+def test_a_batch_that_waits_for_room_while_its_partition_goes_is_left_to_whoever_gets_it(stop: str) -> None:
+    async def rebalance_while_full() -> tuple[int, int]:
+        worker = Worker()
+        worker.full = True
+        taking = asyncio.ensure_future(anext(polls(worker)))
+        await moments()
+        if stop == "the flow of the app":
+            worker.flow.suspend()
+        else:
+            worker.app.consumer.flow_active = False
+        assert await worker.in_progress.drain(0)
+        worker.full = False
+        await moments()
+        taken_meanwhile = len(worker.in_progress)
+        worker.flow.resume()
+        worker.app.consumer.flow_active = True
         await taking
-        return taken_meanwhile, len(stream.in_progress)
+        return taken_meanwhile, len(worker.in_progress)
 
     assert asyncio.run(rebalance_while_full()) == (0, 1)
 
