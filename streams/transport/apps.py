@@ -4,6 +4,7 @@ Faust's own command, web server, leader topic and files on disk are not used. An
 event loop that run it, by `make_app`; `batch_agent` gives it work; `worker.run` runs it.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -178,9 +179,15 @@ def batch_agent(app: Any, body: Body) -> None:
     topic = app.transport.hot_topic
 
     async def agent(stream: Any) -> None:
-        await body(polls(stream))
+        await asyncio.gather(subscribe(stream), body(polls(app)))
 
     app.agent(app.topic(topic), name=f"{app.conf.id}.{topic}", concurrency=1)(agent)
+
+
+async def subscribe(stream: Any) -> None:
+    """Let Faust join the group for the topic of `stream`, which begins with asking for its events; none ever comes."""
+    async for _ in stream.noack().events():
+        raise AssertionError("Faust delivered a record of a topic that the intake reads")
 
 
 def assigned(app: Any, topic: str) -> frozenset[int]:

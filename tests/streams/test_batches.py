@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -108,7 +107,6 @@ class Worker:
     def __init__(self) -> None:
         self.flow = FlowControlEvent(initially_suspended=False)
         self.full = False
-        self.subscribed = False
         self.there: dict[TP, list[Any]] = {PLACE: records(0)}
         self.in_progress = InProgress()
         producers = [SimpleNamespace(room=self.room)]
@@ -132,39 +130,31 @@ class Worker:
         while self.full:
             await asyncio.sleep(0)
 
-    def noack(self) -> "Worker":
-        return self
-
-    async def events(self) -> AsyncIterator[Any]:
-        self.subscribed = True
-        await asyncio.Event().wait()
-        yield
-
 
 async def moments() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-def test_a_poll_is_what_is_there_when_the_agent_asks_and_faust_is_subscribed_meanwhile() -> None:
-    async def work() -> tuple[list[int], bool, int]:
+def test_a_poll_is_what_is_there_when_the_agent_asks() -> None:
+    async def work() -> tuple[list[int], int]:
         worker = Worker()
-        taking = polls(worker)
+        taking = polls(worker.app)
         first = await anext(taking)
         second = asyncio.ensure_future(anext(taking))
         await moments()
         open_meanwhile = len(worker.in_progress)
         worker.there = {PLACE: records(7)}
-        return [first.batches[0].first, (await second).batches[0].first], worker.subscribed, open_meanwhile
+        return [first.batches[0].first, (await second).batches[0].first], open_meanwhile
 
-    assert asyncio.run(work()) == ([0, 70], True, 1)
+    assert asyncio.run(work()) == ([0, 70], 1)
 
 
 def test_nothing_is_taken_once_the_worker_stops() -> None:
     async def stop() -> tuple[bool, int]:
         worker = Worker()
         worker.in_progress.close()
-        taking = asyncio.ensure_future(anext(polls(worker)))
+        taking = asyncio.ensure_future(anext(polls(worker.app)))
         await moments()
         return taking.done(), len(worker.there)
 
@@ -176,7 +166,7 @@ def test_a_batch_that_waits_for_room_while_its_partition_goes_is_left_to_whoever
     async def rebalance_while_full() -> tuple[int, int]:
         worker = Worker()
         worker.full = True
-        taking = asyncio.ensure_future(anext(polls(worker)))
+        taking = asyncio.ensure_future(anext(polls(worker.app)))
         await moments()
         if stop == "the flow of the app":
             worker.flow.suspend()
