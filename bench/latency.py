@@ -3,7 +3,7 @@
 Request n is due at t0 + n / rate whether or not anybody keeps up; its latency is the arrival of its prediction at a
 consumer minus that time, so neither a stalled producer nor a queue hides anything. The producer sends at once at
 500/s and lingers 5 ms at the higher rates; that counts too. Producer, consumer, runner and broker are processes of one
-machine. The first seconds of a run do not count, nor does a first run that lets the broker's compiler finish.
+machine, the producer one that goes first. The first seconds of a run do not count, nor do first runs that let the broker's compiler finish.
 coalmine runs with its analyzer; the bare loop commits twice a second, as coalmine does. Every run is verified.
 """
 
@@ -37,8 +37,8 @@ __all__ = ["latency", "main"]
 
 RATES = (500, 5_000, 20_000)
 
-WARM_UP = 3.0
-"""Seconds of a run that do not count: first calls, first connections."""
+WARM_UP = 5.0
+"""Seconds of a run that do not count: first calls, first connections, and what piled up meanwhile."""
 
 WARM_UP_SECONDS = 40.0
 """Length of the run that does not count at all."""
@@ -107,10 +107,11 @@ def latency(kafka: Site, rounds: int, seconds: float, rates: Sequence[int] = RAT
 
 
 def warm_up(log: Log, models: tuple[Path, Path], folder: Path) -> None:
-    """Let the broker's compiler finish: for half a minute it takes a core of its own."""
-    requests = unique("requests-")
-    build(log, requests, PARTITIONS, PROBES)
-    one_run(log, runner("bare", log, requests, models, folder), requests, max(RATES), WARM_UP_SECONDS, folder)
+    """Let the broker's compiler finish with what each runner asks for: for half a minute it takes a core of its own."""
+    for name in ("bare", "coalmine"):
+        requests = unique("requests-")
+        build(log, requests, PARTITIONS, PROBES)
+        one_run(log, runner(name, log, requests, models, folder), requests, max(RATES), WARM_UP_SECONDS, folder)
 
 
 def runner(name: str, log: Log, requests: str, models: tuple[Path, Path], folder: Path) -> Run:

@@ -17,9 +17,11 @@ from faust.types import TP
 from coalmine.streams.kafka.client import KafkaSettings
 from coalmine.streams.transport.apps import batch_agent, make_app
 from coalmine.streams.transport.batches import Batch, Poll
+from coalmine.streams.transport.record_table import RecordTable
 from coalmine.streams.transport.table_offsets import TableOffsets
 from coalmine.streams.worker import Work, run
 from tests.kafka.relay import Orders, say_when_ready
+from tests.kafka.traffic import PARTITIONS
 
 
 @dataclass(frozen=True)
@@ -38,32 +40,32 @@ class Sums:
 
     def __init__(self, app: Any, orders: SumOrders) -> None:
         self.app, self.orders = app, orders
-        self.table = app.Table("sums", partitions=4)
+        self.table = RecordTable(app, "sums")
         self.memory: dict[int, dict[str, int]] = {}
         self.jumped = orders.jump_at is None
         self.offsets = TableOffsets(app, orders.source, self.restore)
 
     def restore(self, partition: int) -> int | None:
         record = self.table.get(str(partition))
-        self.memory[partition] = dict(record or {"next": 0, "count": 0, "sum": 0})
-        return record["next"] if record else None
+        self.memory[partition] = json.loads(record) if record else {"next": 0, "count": 0, "sum": 0}
+        return self.memory[partition]["next"] if record else None
 
     async def work(self, polls: AsyncIterator[Poll]) -> None:
         async for poll in polls:
             for batch in poll.batches:
-                self.fold(batch, batch.records if self.orders.trusting else await self.offsets.take(batch))
+                await self.fold(batch, batch.records if self.orders.trusting else await self.offsets.take(batch))
                 batch.ack()
                 await self.maybe_jump(batch)
                 await asyncio.sleep(self.orders.pause_ms / 1000)
 
-    def fold(self, batch: Batch, records: Sequence[Any]) -> None:
+    async def fold(self, batch: Batch, records: Sequence[Any]) -> None:
         if not records:
             return
         partition = batch.tp.partition
         old = self.memory[partition]
         count, total = old["count"] + len(records), old["sum"] + sum(int(record.value) for record in records)
         self.memory[partition] = {"next": records[-1].offset + 1, "count": count, "sum": total}
-        self.table[str(partition)] = self.memory[partition]
+        await self.table.write(partition, str(partition), json.dumps(self.memory[partition]).encode())
 
     async def maybe_jump(self, batch: Batch) -> None:
         if self.jumped or batch.tp.partition != 0 or self.memory[0]["count"] < (self.orders.jump_at or 0):
@@ -83,7 +85,7 @@ class Sums:
 
 async def set_up(orders: SumOrders) -> Work:
     kafka = KafkaSettings({"bootstrap.servers": orders.bootstrap, **orders.kafka})
-    app = make_app(orders.group, kafka, orders.source, create_topics=True)
+    app = make_app(orders.group, kafka, orders.source, create_topics=True, topic_partitions=PARTITIONS)
     sums = Sums(app, orders)
     batch_agent(app, sums.work)
     return Work(apps=[app], tasks=[say_when_ready(app, orders.source), sums.show()])
