@@ -3,8 +3,9 @@
 Request n is due at t0 + n / rate whether or not anybody keeps up; its latency is the arrival of its prediction at a
 consumer minus that time, so neither a stalled producer nor a queue hides anything. The producer sends at once at
 500/s and lingers 5 ms at the higher rates; that counts too. Producer, consumer, runner and broker are processes of one
-machine, the producer one that goes first. The first seconds of a run do not count, nor do first runs that let the broker's compiler finish.
-coalmine runs with its analyzer; the bare loop commits twice a second, as coalmine does. Every run is verified.
+machine, the producer one that goes first. The first seconds of a run do not count, nor do first runs that let the
+broker's compiler finish. coalmine runs with its analyzer; the bare loop commits twice a second, as coalmine does.
+Every run is verified.
 """
 
 import argparse

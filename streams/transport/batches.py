@@ -152,6 +152,8 @@ async def polls(app: Any) -> AsyncIterator[Poll]:
     """
     in_progress: InProgress = app.transport.in_progress
     while True:
+        # A backlog leaves nothing to wait for, and commits, heartbeats and signals need the loop.
+        await asyncio.sleep(0)
         if await app.consumer.arrival():
             for producer in app.transport.producers:
                 await producer.room()

@@ -119,7 +119,6 @@ class Worker:
         )  # fmt: skip
 
     async def arrival(self) -> bool:
-        await asyncio.sleep(0)
         return bool(self.there)
 
     def take(self) -> dict[TP, list[Any]]:
@@ -148,6 +147,27 @@ def test_a_poll_is_what_is_there_when_the_agent_asks() -> None:
         return [first.batches[0].first, (await second).batches[0].first], open_meanwhile
 
     assert asyncio.run(work()) == ([0, 70], 1)
+
+
+def test_a_backlog_that_never_ends_leaves_the_loop_to_others_between_two_polls() -> None:
+    async def work() -> int:
+        worker, turns = Worker(), 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.ensure_future(other())
+        taking = polls(worker.app)
+        for number in range(20):
+            worker.there = {PLACE: records(number)}
+            await anext(taking)
+        beside.cancel()
+        return turns
+
+    assert asyncio.run(work()) >= 19
 
 
 def test_nothing_is_taken_once_the_worker_stops() -> None:
