@@ -199,10 +199,15 @@ def assigned(app: Any, topic: str) -> frozenset[int]:
 
 
 def lag(app: Any, topic: str) -> dict[int, int]:
-    """Return for each partition held how many records are not committed yet; absent before its first fetch."""
+    """Return for each partition held how many records are not committed yet; absent before its first fetch.
+
+    The end offset may be that of an earlier time when the partition was held, below what another worker committed.
+    """
     ends = {partition: end_offset(app, TP(topic, partition)) for partition in assigned(app, topic)}
     done = app.consumer._committed_offset if ends else {}
-    return {partition: end - (done[TP(topic, partition)] or 0) for partition, end in ends.items() if end is not None}
+    return {
+        partition: max(0, end - (done[TP(topic, partition)] or 0)) for partition, end in ends.items() if end is not None
+    }
 
 
 def end_offset(app: Any, tp: TP) -> int | None:

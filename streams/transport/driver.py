@@ -20,6 +20,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from yarl import URL
 
+from coalmine.errors import BrokerError
+
 from ..kafka.producer import Producer as OutputProducer
 from ..kafka.reader import BEGINNING
 from .batches import InProgress
@@ -120,10 +122,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
         cold = frozenset(tp for tp in active_partitions if tp.topic != self.hot)
         if self.app.rebalancing or not cold:
             timeout = min(timeout, REBALANCE_POLL_SECONDS)
+        polled: Any = {}
         if cold:
-            return await super()._getmany(cold, timeout)
-        await asyncio.sleep(timeout)
-        return {}
+            polled = await super()._getmany(cold, timeout)
+        else:
+            await asyncio.sleep(timeout)
+        if not self.flow_active:
+            # Faust would seek to the committed offsets now, maybe after the recovery did and the agent has read on.
+            await self.wait(self.can_resume_flow)
+            return {}
+        return polled
 
     async def arrival(self) -> bool:
         """Wait a moment for records of the hot topic, or until Faust lets them flow; tell whether there are some."""
@@ -133,6 +141,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
         aiokafka: Any = self._thread._consumer
         with aiokafka._subscription.fetch_context():
             pass  # tells aiokafka that somebody still polls; it would leave the group after broker_max_poll_interval
+        check_membership(aiokafka._coordinator)
         active = frozenset(tp for tp in self._get_active_partitions() if tp.topic == self.hot)
         return await self.intake.arrival(active, ARRIVAL_SECONDS)
 
@@ -220,6 +229,19 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
         await super().perform_seek()
         for seek in self.transport.seek_hooks:
             await seek(self)
+
+
+def check_membership(coordinator: Any) -> None:
+    """Raise BrokerError when aiokafka has given up the membership in the group.
+
+    It tells so only to who fetches through it. Unheard, this worker would go on answering while another one gets its
+    partitions, and commit nothing.
+    """
+    error, routine = coordinator._pending_exception, coordinator._coordination_task
+    if error is None and routine.done() and not routine.cancelled() and not coordinator._closing.done():
+        error = routine.exception()
+    if error is not None:
+        raise BrokerError(f"consumer group {coordinator.group_id}: the membership is lost: {error!r}")
 
 
 class BatchProducer(driver.Producer):  # type: ignore[misc] # Faust is untyped here

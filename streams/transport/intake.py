@@ -168,7 +168,8 @@ class Intake:
         error = message.error()
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             tp = TP(message.topic(), message.partition())
-            log.warning("%s: offset %s is gone, reading on from the first record", tp, self._positions.get(tp))
+            told = "%s: offset %s is gone (expired, or the topic was made anew), reading on from the first record"
+            log.warning(told, tp, self._positions.get(tp))
             self._on_expired(tp)
             self._expired.append(tp)
         elif error.code() not in PASSING:
