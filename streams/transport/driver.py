@@ -119,7 +119,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         # Faust hands out its live set. When a recovery ends it empties that set under a poll in flight, aiokafka
         # takes an empty set as "all", and up to 1000 records are read and dropped: hence the copy.
-        cold = frozenset(tp for tp in active_partitions if tp.topic != self.hot)
+        cold = {tp for tp in active_partitions if tp.topic != self.hot}
         if self.app.rebalancing or not cold:
             timeout = min(timeout, REBALANCE_POLL_SECONDS)
         polled: Any = {}
@@ -129,7 +129,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
             await asyncio.sleep(timeout)
         if not self.flow_active:
             # Faust would seek to the committed offsets now, maybe after the recovery did and the agent has read on.
-            await self.wait(self.can_resume_flow)
+            await self.wait(self.can_resume_flow.wait())
             return {}
         return polled
 
