@@ -49,6 +49,7 @@ SETTINGS: Mapping[str, Any] = {
     "worker_redirect_stdouts": False,
     "topic_disable_leader": True,
     "store": "memory://",
+    # Of changelogs; how many records of the hot topic make a poll is the intake's to say.
     "broker_max_poll_records": 2_000,
     "broker_rebalance_timeout": 10.0,
     # A kill repeats at most rate x this.

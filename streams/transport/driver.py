@@ -36,7 +36,8 @@ REVOKE_SECONDS = 2.0
 """How long a rebalance waits for open batches; longer would hold up the whole group."""
 
 REBALANCE_POLL_SECONDS = 0.1
-"""Limit of one poll during a rebalance: at Faust's 1 s the first record after a recovery comes a second late."""
+"""Limit of one round of Faust's fetch loop during a rebalance, and while there is no changelog to poll: at Faust's 1 s
+the first record after a recovery comes a second late."""
 
 ARRIVAL_SECONDS = 0.1
 """Longest wait for a record of the hot topic; a change of positions meanwhile takes effect after it."""
