@@ -1,6 +1,8 @@
 """Log lines: facts with ids, one JSON object a line; plain text on a terminal. Never values of requests."""
 
 import logging
+import math
+import re
 import sys
 from datetime import UTC, datetime
 
@@ -20,6 +22,12 @@ QUIET = (
 """Libraries that tell their life at INFO; only what needs a person is kept. Faust names the loggers of its services
 after the modules of their classes, hence the two of ours."""
 
+REPETITION_SECONDS = 10.0
+"""How long a complaint that was written stands for those like it."""
+
+NUMBERS = re.compile(r"\d+")
+"""What differs in complaints of the same thing: times, offsets, ids of requests."""
+
 
 class JsonLines(logging.Formatter):
     """One JSON object a line: time, level, logger, message, and the type and trace of an exception."""
@@ -37,13 +45,45 @@ class JsonLines(logging.Formatter):
         return orjson.dumps(line).decode()
 
 
+class Repetitions(logging.Filter):
+    """Lets a complaint of a library pass once in ten seconds; the next one that passes tells how many did not.
+
+    aiokafka complains of a broker that is away 200 times a second, for as long as it is away.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: dict[tuple[str, str], float] = {}
+        self._held: dict[tuple[str, str], int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the record is to be written."""
+        if not record.name.startswith(QUIET):
+            return True
+        complaint = record.name, NUMBERS.sub("", record.getMessage())
+        if 0 <= record.created - self._passed.get(complaint, -math.inf) < REPETITION_SECONDS:
+            self._held[complaint] = self._held.get(complaint, 0) + 1
+            return False
+        self._forget_before(record.created - 2 * REPETITION_SECONDS)
+        self._passed[complaint] = record.created
+        if held := self._held.pop(complaint, 0):
+            record.msg, record.args = f"{record.getMessage()} (and {held} more like it)", None
+        return True
+
+    def _forget_before(self, moment: float) -> None:
+        for complaint in [complaint for complaint, passed in self._passed.items() if passed < moment]:
+            del self._passed[complaint]
+            self._held.pop(complaint, None)
+
+
 def configure_logging(level: int = logging.INFO) -> None:
-    """Send log lines to stderr, ours from `level` on, those of libraries from WARNING on."""
+    """Send log lines to stderr, ours from `level` on, those of libraries from WARNING on and without repetitions."""
     handler = logging.StreamHandler(sys.stderr)
     if sys.stderr.isatty():
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
     else:
         handler.setFormatter(JsonLines())
+    handler.addFilter(Repetitions())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

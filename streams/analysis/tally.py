@@ -33,9 +33,10 @@ KEEP_SECONDS = 0.5
 PUBLISH_SECONDS = 0.1
 """How often it is looked whether sums are due to be published."""
 
-GATHER_MS = 200
-"""How long the broker collects outcomes for one fetch: handing a batch through Faust costs as much as counting some
-hundred of them, and nobody waits for sums as one waits for an answer."""
+GATHER_MS = 25
+"""How long the broker collects outcomes for one fetch: nobody waits for sums as one waits for an answer, but what was
+collected is counted in one piece. At 20,000 outcomes a second on two shared cores 200 ms made pieces of 20 ms, and
+those beside waited: the answers' p99 was 107 ms, with 25 ms it was 71, for a tenth more of the analyzer's CPU."""
 
 log = logging.getLogger(__name__)
 

@@ -83,6 +83,10 @@ OWNED = frozenset({
 })  # fmt: skip
 """Settings that the promises of coalmine rest on; nobody else sets them."""
 
+QUIET: Mapping[str, str] = MappingProxyType({"log_level": "2"})
+"""librdkafka writes past the log, and of a broker that is away 20 lines a second and client. What it means comes as an
+error of the call that needed the broker, and aiokafka complains too; a user who wants to hear it sets `log_level`."""
+
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 """Mechanisms that need a name and a password only; both clients speak them."""
@@ -163,15 +167,15 @@ class KafkaSettings:
 
     def producer(self) -> dict[str, Any]:
         """Return the properties for a librdkafka producer."""
-        return dict(self.of(Client.PRODUCER))
+        return {**QUIET, **dict(self.of(Client.PRODUCER))}
 
     def reader(self) -> dict[str, Any]:
         """Return the properties for a librdkafka consumer without a group."""
-        return dict(self.of(Client.READER))
+        return {**QUIET, **dict(self.of(Client.READER))}
 
     def admin(self) -> dict[str, Any]:
         """Return the properties for a librdkafka administration client: what producers and readers share."""
-        return dict(self.of(Client.LIBRDKAFKA))
+        return {**QUIET, **dict(self.of(Client.LIBRDKAFKA))}
 
     def faust(self) -> FaustClient:
         """Return the settings for Faust's consumer."""

@@ -244,7 +244,8 @@ class Scorer:
         loop = asyncio.get_running_loop()
         began = time.monotonic()
         try:
-            answers = await asyncio.wait_for(loop.run_in_executor(self.canary_thread, call), budget_ms / 1000)
+            async with asyncio.timeout(budget_ms / 1000):
+                answers = await loop.run_in_executor(self.canary_thread, call)
         except TimeoutError:
             self.leave_canary_thread()
             return timed_out(part, (time.monotonic() - began) * 1000, (time.monotonic() - received) * 1000)

@@ -180,7 +180,7 @@ def batch_agent(app: Any, body: Body) -> None:
     topic = app.transport.hot_topic
 
     async def agent(stream: Any) -> None:
-        await asyncio.gather(subscribe(stream), body(polls(app)))
+        await asyncio.gather(subscribe(stream), app.consumer.membership(), body(polls(app)))
 
     app.agent(app.topic(topic), name=f"{app.conf.id}.{topic}", concurrency=1)(agent)
 

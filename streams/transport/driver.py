@@ -42,6 +42,9 @@ the first record after a recovery comes a second late."""
 ARRIVAL_SECONDS = 0.1
 """Longest wait for a record of the hot topic; a change of positions meanwhile takes effect after it."""
 
+MEMBERSHIP_SECONDS = 1.0
+"""How often it is looked whether the membership goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class TransportOptions:
@@ -142,9 +145,18 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
         aiokafka: Any = self._thread._consumer
         with aiokafka._subscription.fetch_context():
             pass  # tells aiokafka that somebody still polls; it would leave the group after broker_max_poll_interval
-        check_membership(aiokafka._coordinator)
         active = frozenset(tp for tp in self._get_active_partitions() if tp.topic == self.hot)
         return await self.intake.arrival(active, ARRIVAL_SECONDS)
+
+    async def membership(self) -> None:
+        """Raise BrokerError when aiokafka gives up the membership in the group; otherwise never return.
+
+        It may do so while the flow is stopped, so `arrival` would not hear of it.
+        """
+        while True:
+            await asyncio.sleep(MEMBERSHIP_SECONDS)
+            aiokafka: Any = self._thread._consumer
+            check_membership(aiokafka._coordinator)
 
     def take(self) -> dict[TP, list[Record]]:
         """Return the records of the hot topic that are there, none while partitions are given away.

@@ -20,6 +20,9 @@ from coalmine.streams.transport.batches import Batch, Poll
 from coalmine.streams.transport.driver import BatchConsumer
 from coalmine.streams.worker import Work, run
 
+STOPPED_SECONDS = 0.2
+"""Above the time of a round of Faust's fetch loop, which must meet a stopped flow; below that of a commit."""
+
 
 @dataclass(frozen=True)
 class Orders:
@@ -27,7 +30,7 @@ class Orders:
 
     `bug_at`: raise at the first batch that reaches this offset. `without`: names of overrides of the transport that
     are taken away, to show that each is needed; `careless`: the same for the errors of the producer.
-    `stutter`: the flow stops while the first records are on their way, as at a rebalance, and goes on a little later.
+    `stutter`: the flow stops when the first records were taken, as at a rebalance, and goes on a little later.
     """
 
     bootstrap: str
@@ -53,19 +56,19 @@ class CarelessProducer(Producer):
 
 
 def stutter() -> None:
-    """Stop the flow under the first poll that brings records, as a rebalance does: Faust then drops them."""
-    poll = BatchConsumer._getmany
+    """Stop the flow with the first records taken, as a rebalance does, and let it go on when they are answered."""
+    take = BatchConsumer.take
     stopped: list[object] = []
 
-    async def poll_and_stop(self: Any, active_partitions: Any, timeout: float) -> Any:
-        polled = await poll(self, active_partitions, timeout)
-        if polled and not stopped:
-            stopped.append(polled)
+    def take_and_stop(self: Any) -> Any:
+        taken = take(self)
+        if taken and not stopped:
+            stopped.append(taken)
             self.stop_flow()
-            asyncio.get_running_loop().call_later(0.2, self.resume_flow)
-        return polled
+            asyncio.get_running_loop().call_later(STOPPED_SECONDS, self.resume_flow)
+        return taken
 
-    BatchConsumer._getmany = poll_and_stop  # type: ignore[method-assign]
+    BatchConsumer.take = take_and_stop  # type: ignore[method-assign]
 
 
 async def set_up(orders: Orders) -> Work:

@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+from confluent_kafka import Consumer
 
 from tests.conftest import NewTopics
 from tests.kafka.broker import Broker
@@ -108,13 +109,31 @@ def test_the_bookkeeping_of_faust_would_not_commit_batches(job: Job) -> None:
     assert job.group.offsets() == [1] * PARTITIONS
 
 
-def test_records_dropped_while_the_flow_was_stopped_come_back(job: Job) -> None:
+def test_a_flow_that_stops_and_goes_on_repeats_nothing_that_was_taken_before(job: Job) -> None:
     send(job.orders.bootstrap, job.orders.source, 40_000)
 
     job.relay(stutter=True).ready()
     wait_for(job.group.done)
 
     assert (job.lost(), job.repeated()) == (0, 0)
+
+
+def test_a_worker_whose_group_became_that_of_others_ends_and_says_so(job: Job) -> None:
+    relay = job.relay().ready()
+    os.kill(relay.process.pid, signal.SIGSTOP)
+    stranger = Consumer({
+        "bootstrap.servers": job.orders.bootstrap, "group.id": job.orders.group, "session.timeout.ms": 2_000,
+        "partition.assignment.strategy": "range",
+    })  # fmt: skip
+    try:
+        stranger.subscribe([job.orders.source])
+        wait_for(lambda: stranger.poll(0.1) is None and bool(stranger.assignment()))
+        os.kill(relay.process.pid, signal.SIGCONT)
+
+        assert relay.wait() == 70
+    finally:
+        stranger.close()
+    assert "the membership is lost" in relay.complaints
 
 
 def test_records_that_expired_unread_are_reported_and_the_rest_is_answered_and_committed(job: Job) -> None:

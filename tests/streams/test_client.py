@@ -2,7 +2,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException
 
 from coalmine.errors import ConfigError
-from coalmine.streams.kafka.client import PROPERTIES, Client, KafkaSettings
+from coalmine.streams.kafka.client import PROPERTIES, QUIET, Client, KafkaSettings
 
 SECURE = {
     "bootstrap.servers": "a:9093, b:9093",
@@ -30,7 +30,7 @@ def test_one_block_of_security_settings_reaches_all_clients() -> None:
     faust = settings.faust()
     given = (faust.brokers, faust.protocol, faust.mechanism, faust.username, faust.password, faust.ca)
     assert given == (("a:9093", "b:9093"), "SASL_SSL", "SCRAM-SHA-512", "coalmine", "hidden-word", "/etc/ca.pem")
-    assert settings.producer() == settings.reader() == settings.admin() == SECURE
+    assert settings.producer() == settings.reader() == settings.admin() == {**SECURE, **QUIET}
 
 
 def test_certificates_and_hosts_are_verified_unless_switched_off() -> None:
@@ -46,10 +46,16 @@ def test_each_client_gets_only_what_it_understands() -> None:
         {"bootstrap.servers": "a:1", "linger.ms": 5, "fetch.wait.max.ms": 10, "session.timeout.ms": 3000}
     )
 
-    assert settings.producer() == {"bootstrap.servers": "a:1", "linger.ms": "5"}
-    assert settings.reader() == {"bootstrap.servers": "a:1", "fetch.wait.max.ms": "10"}
-    assert settings.admin() == {"bootstrap.servers": "a:1"}
+    assert settings.producer() == {"bootstrap.servers": "a:1", "linger.ms": "5", **QUIET}
+    assert settings.reader() == {"bootstrap.servers": "a:1", "fetch.wait.max.ms": "10", **QUIET}
+    assert settings.admin() == {"bootstrap.servers": "a:1", **QUIET}
     assert (settings.faust().fetch_wait_ms, settings.faust().session_timeout_ms) == (10, 3000)
+
+
+def test_librdkafka_writes_past_the_log_only_for_who_asks_for_it() -> None:
+    loud = KafkaSettings({"bootstrap.servers": "a:1", "log_level": 6})
+
+    assert [loud.producer()["log_level"], loud.reader()["log_level"], loud.admin()["log_level"]] == ["6", "6", "6"]
 
 
 @pytest.mark.parametrize("name", [name for name, clients in PROPERTIES.items() if Client.READER in clients])
