@@ -131,11 +131,6 @@ class Producer:
                 continue
         raise DeliveryError(f"the queue of the producer stayed full for {self._flush_seconds:.0f} s: is Kafka away?")
 
-    @property
-    def waiting(self) -> int:
-        """How many records are not confirmed yet."""
-        return len(self._client)
-
     def check(self) -> None:
         """Raise DeliveryError if any record was ever lost."""
         if self._failed:

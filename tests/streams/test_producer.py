@@ -61,7 +61,6 @@ def test_a_full_queue_waits_and_drops_nothing() -> None:
         produce_many()
 
     assert time.monotonic() - begin > 0.25
-    assert producer.waiting <= 10
 
 
 def test_a_batch_waits_for_room_without_blocking_the_loop() -> None:
