@@ -81,6 +81,11 @@ class CheckEvidence:
         return min(self.gated or self.readings, key=lambda reading: reading.log_e_promotion)
 
     @property
+    def passed(self) -> Reading:
+        """What is told of a check that passed: of rows and calls the rows, of segments the one nearest to failing."""
+        return self.leading if self.check.segment_by else self.readings[0]
+
+    @property
     def highest(self) -> Reading:
         """The unit in which the canary's own rate is highest: the one an absolute limit is about."""
         return max(self.readings, key=lambda reading: reading.canary.loss / max(1, reading.canary.n))
@@ -110,23 +115,23 @@ class CheckEvidence:
         """Return the finding; `failed` says that the decision over all checks holds this one against the canary."""
         threshold = -math.log(plan.analysis.alpha)
         status, reason = self.status(failed, threshold)
-        leading = self.leading
-        interval = leading.difference.interval(tuning(self.bounds.margin, plan.analysis.alpha), plan.analysis.alpha)
+        told = self.passed if status is Status.PASS else self.leading
+        interval = told.difference.interval(tuning(self.bounds.margin, plan.analysis.alpha), plan.analysis.alpha)
         return Finding(
             check=self.check.name,
             role=self.check.role,
             status=status,
             reason=reason,
-            n={"stable": leading.stable.n, "canary": leading.canary.n},
-            estimate=leading.difference.estimate if math.isfinite(leading.difference.estimate) else None,
+            n={"stable": told.stable.n, "canary": told.canary.n},
+            estimate=told.difference.estimate if math.isfinite(told.difference.estimate) else None,
             interval=interval if math.isfinite(interval[0]) else None,
             margin=self.margin,
             tolerance=self.bounds.tolerance,
             log_e_rollback=self.log_e_rollback,
             log_e_promotion=self.log_e_promotion,
             threshold=threshold,
-            measure=leading.measure.name,
-            event=leading.measure.words,
+            measure=told.measure.name,
+            event=told.measure.words,
             values=self._values(weight),
         )
 
@@ -143,7 +148,7 @@ class CheckEvidence:
             return Status.NO_DATA, f"nothing to compare yet: {leading.sentence()}"
         needed = f"e-value {e_value(self.log_e_promotion)} of {e_value(threshold)} needed"
         if self.passes(threshold):
-            return Status.PASS, f"not worse by {self.spoken(self.margin)}: {leading.sentence()} ({needed})"
+            return Status.PASS, f"not worse by {self.spoken(self.margin)}: {self.passed.sentence()} ({needed})"
         if self.is_over_limit:
             return (
                 Status.INCONCLUSIVE,

@@ -109,6 +109,15 @@ def test_every_unit_must_pass_not_rows_alone() -> None:
     assert "20 calls failed whole" in judgement.reason
 
 
+def test_a_check_that_passed_tells_of_rows_and_one_that_waits_of_what_it_waits_for() -> None:
+    passed = judged(plan(), seen(rows=4_000, calls=4_000), seen(rows=36_000, calls=36_000)).findings[0]
+    waits = judged(plan(), seen(rows=4_000, calls=20), seen(rows=36_000, calls=20)).findings[0]
+
+    assert (passed.status, passed.measure, passed.n["canary"]) == (Status.PASS, "rows", 4_000)
+    assert "of 4,000 rows failed" in passed.reason
+    assert (waits.status, waits.measure, waits.n["canary"]) == (Status.INCONCLUSIVE, "calls", 20)
+
+
 def test_every_guardrail_must_pass() -> None:
     tight = replace(SLOW, margin=0.002)
 
