@@ -48,7 +48,8 @@ class JsonLines(logging.Formatter):
 class Repetitions(logging.Filter):
     """Lets a complaint of a library pass once in ten seconds; the next one that passes tells how many did not.
 
-    aiokafka complains of a broker that is away 200 times a second, for as long as it is away.
+    aiokafka complains of a broker that is away 200 times a second, for as long as it is away. Lines with a trace all
+    pass: traces differ where the words do not.
     """
 
     def __init__(self) -> None:
@@ -58,7 +59,7 @@ class Repetitions(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether the record is to be written."""
-        if not record.name.startswith(QUIET):
+        if record.exc_info or not record.name.startswith(QUIET):
             return True
         complaint = record.name, NUMBERS.sub("", record.getMessage())
         if 0 <= record.created - self._passed.get(complaint, -math.inf) < REPETITION_SECONDS:

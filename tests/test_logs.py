@@ -38,3 +38,11 @@ def test_a_clock_that_was_set_back_silences_nothing() -> None:
 
 def test_our_own_lines_are_all_written() -> None:
     assert len(written(*(complaint(0, "coalmine.streams.worker") for _ in range(5)))) == 5
+
+
+def test_lines_with_a_trace_are_all_written() -> None:
+    traced = [complaint(0), complaint(0)]
+    for record in traced:
+        record.exc_info = ValueError, ValueError("one of many"), None
+
+    assert len(written(*traced)) == 2
