@@ -6,7 +6,7 @@ Two libraries talk to the broker: librdkafka (producers, requests and outcomes, 
 only one of the two clients obeys is worse than an error. Pure: no file is read, no connection is made.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import Flag, auto
@@ -167,15 +167,15 @@ class KafkaSettings:
 
     def producer(self) -> dict[str, Any]:
         """Return the properties for a librdkafka producer."""
-        return {**QUIET, **dict(self.of(Client.PRODUCER))}
+        return self.of(Client.PRODUCER)
 
     def reader(self) -> dict[str, Any]:
         """Return the properties for a librdkafka consumer without a group."""
-        return {**QUIET, **dict(self.of(Client.READER))}
+        return self.of(Client.READER)
 
     def admin(self) -> dict[str, Any]:
         """Return the properties for a librdkafka administration client: what producers and readers share."""
-        return {**QUIET, **dict(self.of(Client.LIBRDKAFKA))}
+        return self.of(Client.LIBRDKAFKA)
 
     def faust(self) -> FaustClient:
         """Return the settings for Faust's consumer."""
@@ -204,11 +204,10 @@ class KafkaSettings:
         """Return all settings for people to read, secrets replaced."""
         return {name: "***" if name in SECRETS else self.text(name) or "" for name in self.properties}
 
-    def of(self, client: Client) -> Iterator[tuple[str, str]]:
-        """Yield the properties that `client` understands, as text."""
-        for name in self.properties:
-            if client in PROPERTIES[name] and (value := self.text(name)) is not None:
-                yield name, value
+    def of(self, client: Client) -> dict[str, Any]:
+        """Return the properties that one of librdkafka's clients understands, as text."""
+        given = {name: self.text(name) for name in self.properties if client in PROPERTIES[name]}
+        return {**QUIET, **{name: value for name, value in given.items() if value is not None}}
 
     def text(self, name: str) -> str | None:
         """Return a value as librdkafka reads it, None if it was not given."""
