@@ -67,6 +67,7 @@ PROPERTIES: Mapping[str, Client] = MappingProxyType({
     "compression.type": Client.PRODUCER,
     "delivery.timeout.ms": Client.PRODUCER,
     "linger.ms": Client.PRODUCER,
+    "max.in.flight.requests.per.connection": Client.PRODUCER,
     "message.max.bytes": Client.PRODUCER,
     "queue.buffering.max.kbytes": Client.PRODUCER,
     "queue.buffering.max.messages": Client.PRODUCER,
@@ -77,9 +78,8 @@ PROPERTIES: Mapping[str, Client] = MappingProxyType({
 
 OWNED = frozenset({
     "acks", "auto.offset.reset", "delivery.report.only.error", "enable.auto.commit", "enable.auto.offset.store",
-    "enable.idempotence", "enable.partition.eof", "group.id", "isolation.level", "max.in.flight",
-    "max.in.flight.requests.per.connection", "message.timeout.ms", "partition.assignment.strategy", "partitioner",
-    "request.required.acks", "transactional.id",
+    "enable.idempotence", "enable.partition.eof", "group.id", "isolation.level", "message.timeout.ms",
+    "partition.assignment.strategy", "partitioner", "request.required.acks", "transactional.id",
 })  # fmt: skip
 """Settings that the promises of coalmine rest on; nobody else sets them."""
 

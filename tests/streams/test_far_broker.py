@@ -1,4 +1,4 @@
-"""The barrier before a commit over a network with a round trip, on a mock cluster: it ends in all traffic."""
+"""The producer over a network with a round trip, on a mock cluster: its barrier ends in all traffic, its waits sleep."""
 
 import asyncio
 import ctypes
@@ -27,6 +27,12 @@ BOUND_SECONDS = 4.0
 FAR_MS = 300
 """A round trip that no stall of a busy test machine outlasts: in such a stall the queue would empty by itself."""
 
+BURST = 40
+"""Records at once: ten a partition, more than librdkafka sends while an earlier request of the partition is out."""
+
+SPIN_SHARE = 0.3
+"""Of a core, less than a thread that asks without a pause (0.9) and more than the work (0.05)."""
+
 Delay = tuple[str, Callable[[int], None]]
 """Address of a cluster and a function that sets its round trip in ms."""
 
@@ -49,8 +55,9 @@ def cluster() -> Iterator[Delay]:
 class Traffic:
     """Batches that wait for room, without end, and records beside them that do not."""
 
-    def __init__(self, address: str) -> None:
-        self.producer = Producer(KafkaSettings({"bootstrap.servers": address, "log_level": 0}))
+    def __init__(self, address: str, **settings: int) -> None:
+        given = {name.replace("_", "."): value for name, value in settings.items()}
+        self.producer = Producer(KafkaSettings({"bootstrap.servers": address, "log_level": 0, **given}))
         self.sent = 0
 
     def send(self, count: int) -> None:
@@ -70,6 +77,16 @@ class Traffic:
         while True:
             self.send(1)
             await asyncio.sleep(BEAT_SECONDS)
+
+    def busy_share(self, seconds: float) -> float:
+        """Return how much of a core the process takes while bursts go out for `seconds`."""
+        self.send(PARTITIONS)
+        self.producer.flush(10)
+        began, worked = time.monotonic(), time.process_time()
+        while time.monotonic() - began < seconds:
+            self.send(BURST)
+            time.sleep(PAUSE_SECONDS)
+        return (time.process_time() - worked) / (time.monotonic() - began)
 
     async def barriers(self, count: int, limit: float) -> list[float]:
         """Return how long each of `count` barriers took; raise TimeoutError for one that takes longer than `limit`."""
@@ -134,3 +151,17 @@ def test_only_a_late_barrier_holds_the_input(cluster: Delay) -> None:
 
     assert at_once < producer.BARRIER_PATIENCE_SECONDS
     assert held > 0.05
+
+
+def test_waiting_for_a_far_broker_takes_no_core(cluster: Delay) -> None:
+    address, set_rtt = cluster
+    set_rtt(30)
+
+    assert Traffic(address).busy_share(1.0) < SPIN_SHARE
+
+
+def test_with_all_partitions_in_flight_librdkafka_asks_without_a_pause(cluster: Delay) -> None:
+    address, set_rtt = cluster
+    set_rtt(30)
+
+    assert Traffic(address, max_in_flight_requests_per_connection=5).busy_share(1.0) > SPIN_SHARE
