@@ -1,4 +1,4 @@
-"""The producer over a network with a round trip, on a mock cluster: its barrier ends in all traffic, its waits sleep."""
+"""The producer over a network with a round trip, on a mock cluster: barriers end in all traffic, waits take no core."""
 
 import asyncio
 import ctypes
