@@ -114,8 +114,7 @@ class CheckEvidence:
     def finding(self, failed: bool, weight: float, plan: Plan) -> Finding:
         """Return the finding; `failed` says that the decision over all checks holds this one against the canary."""
         threshold = -math.log(plan.analysis.alpha)
-        status, reason = self.status(failed, threshold)
-        told = self.passed if status is Status.PASS else self.leading
+        status, told, reason = self._told(failed, threshold)
         interval = told.difference.interval(tuning(self.bounds.margin, plan.analysis.alpha), plan.analysis.alpha)
         return Finding(
             check=self.check.name,
@@ -137,27 +136,32 @@ class CheckEvidence:
 
     def status(self, failed: bool, threshold: float) -> tuple[Status, str]:
         """Return the status of the check and its reason in words."""
-        leading = self.leading
+        status, _, reason = self._told(failed, threshold)
+        return status, reason
+
+    def _told(self, failed: bool, threshold: float) -> tuple[Status, Reading, str]:
+        """Return the status, the unit it is told of, and the reason in words."""
+        worst, highest = self.leading, self.highest
         if self.log_e_limit is not None and self.log_e_limit >= threshold:
-            return Status.FAIL, f"above the limit of {percent(self.bounds.limit or 0)}: {self.highest.sentence()}"
+            above = f"above the limit of {percent(self.bounds.limit or 0)}"
+            return Status.FAIL, highest, f"{above}: {highest.sentence()}"
         if failed:
             needed = f"e-value {e_value(self.log_e_rollback)}, {e_value(threshold)} needed"
             beyond = f" by more than {self.spoken(self.bounds.tolerance)}" if self.bounds.tolerance else ""
-            return Status.FAIL, f"worse than stable{beyond}: {leading.sentence()} ({needed})"
+            return Status.FAIL, worst, f"worse than stable{beyond}: {worst.sentence()} ({needed})"
         if not any(reading.has_data for reading in self.readings):
-            return Status.NO_DATA, f"nothing to compare yet: {leading.sentence()}"
+            return Status.NO_DATA, worst, f"nothing to compare yet: {worst.sentence()}"
         needed = f"e-value {e_value(self.log_e_promotion)} of {e_value(threshold)} needed"
         if self.passes(threshold):
-            return Status.PASS, f"not worse by {self.spoken(self.margin)}: {self.passed.sentence()} ({needed})"
+            told = self.passed
+            return Status.PASS, told, f"not worse by {self.spoken(self.margin)}: {told.sentence()} ({needed})"
         if self.is_over_limit:
-            return (
-                Status.INCONCLUSIVE,
-                f"above the limit of {percent(self.bounds.limit or 0)} now: {self.highest.sentence()}",
-            )
+            above = f"above the limit of {percent(self.bounds.limit or 0)} now"
+            return Status.INCONCLUSIVE, highest, f"{above}: {highest.sentence()}"
         if not all(reading.enough_keys for reading in self.gated):
-            return Status.INCONCLUSIVE, f"too few keys to tell yet: {leading.sentence()}"
+            return Status.INCONCLUSIVE, worst, f"too few keys to tell yet: {worst.sentence()}"
         within = f"not yet shown to be within {self.spoken(self.margin)}"
-        return Status.INCONCLUSIVE, f"{within}: {leading.sentence()} ({needed})"
+        return Status.INCONCLUSIVE, worst, f"{within}: {worst.sentence()} ({needed})"
 
     def _values(self, weight: float) -> dict[str, float]:
         values = {"weight": weight}

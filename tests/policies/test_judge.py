@@ -265,6 +265,7 @@ def test_two_bad_variants_break_an_absolute_limit() -> None:
     assert judged(plan(), *both_bad).decision is Decision.HOLD
     assert (limited.decision, limited.hard_limit) == (Decision.ROLLBACK, "limit")
     assert limited.reason.startswith("errors is above its limit of 5.0 %: canary 15 % of 400 rows failed")
+    assert (limited.findings[0].measure, limited.findings[0].n["canary"]) == ("rows", 400)
 
 
 def test_one_fault_in_three_rows_breaks_no_limit() -> None:
@@ -277,7 +278,9 @@ def test_a_canary_above_its_limit_for_now_is_not_promoted() -> None:
     judgement = judged(plan(replace(ERRORS, margin=0.05, limit=0.05)), canary, stable)
 
     assert judgement.decision is Decision.HOLD
-    assert "above the limit of 5.0 % now" in judgement.findings[0].reason
+    finding = judgement.findings[0]
+    assert "above the limit of 5.0 % now" in finding.reason
+    assert f"of {finding.n['canary']:,} {finding.measure}" in finding.reason
 
 
 # --- the deadline ---
