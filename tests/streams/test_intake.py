@@ -33,7 +33,8 @@ class Rig:
         self.cluster = cluster
         self.expired: list[TP] = []
         servers = {"bootstrap.servers": address, "log_level": 0}
-        self.producer = Producer({**servers, "linger.ms": 0})
+        # One write for what is sent together: the mock cluster hands out one write a fetch, but tells the end of all.
+        self.producer = Producer({**servers, "linger.ms": 1_000})
         self.intake = Intake({**servers, "fetch.wait.max.ms": 50}, "group", self.expired.append)
 
     def fail_fetches(self, error: int, count: int) -> None:
