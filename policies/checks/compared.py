@@ -142,8 +142,8 @@ class CheckEvidence:
     def _told(self, failed: bool, threshold: float) -> tuple[Status, Reading, str]:
         """Return the status, the unit it is told of, and the reason in words."""
         worst, highest = self.leading, self.highest
+        above = f"above the limit of {percent(self.bounds.limit or 0)}"
         if self.log_e_limit is not None and self.log_e_limit >= threshold:
-            above = f"above the limit of {percent(self.bounds.limit or 0)}"
             return Status.FAIL, highest, f"{above}: {highest.sentence()}"
         if failed:
             needed = f"e-value {e_value(self.log_e_rollback)}, {e_value(threshold)} needed"
@@ -156,8 +156,7 @@ class CheckEvidence:
             told = self.passed
             return Status.PASS, told, f"not worse by {self.spoken(self.margin)}: {told.sentence()} ({needed})"
         if self.is_over_limit:
-            above = f"above the limit of {percent(self.bounds.limit or 0)} now"
-            return Status.INCONCLUSIVE, highest, f"{above}: {highest.sentence()}"
+            return Status.INCONCLUSIVE, highest, f"{above} now: {highest.sentence()}"
         if not all(reading.enough_keys for reading in self.gated):
             return Status.INCONCLUSIVE, worst, f"too few keys to tell yet: {worst.sentence()}"
         within = f"not yet shown to be within {self.spoken(self.margin)}"
