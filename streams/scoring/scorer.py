@@ -1,8 +1,8 @@
 """Scoring the requests of one rollout on one worker: decode, route, ask the models, send, acknowledge.
 
 The thin shell around `pipeline`. Stable's predictions leave before the canary is awaited; the outcomes of a batch
-leave together once the whole batch is settled; only then is the batch acknowledged. At most one batch waits for the
-canary while stable's answers to the next one already leave. Nothing here decides anything.
+leave together once the whole batch is settled; only then is the batch acknowledged. A canary that takes longer than a
+moment has one batch waiting while stable's answers to the next one already leave. Nothing here decides anything.
 """
 
 import asyncio
@@ -38,6 +38,10 @@ from .pipeline import (
 from .shelf import Shelf
 
 __all__ = ["PolledBatch", "Scorer", "Serving"]
+
+HEAD_START_SECONDS = 0.002
+"""How long the canary is waited for before the next batch is taken. A call in Python and the event loop need the same
+lock: side by side both become slower, and the call's measured time with them."""
 
 
 class PolledBatch(Protocol):
@@ -180,7 +184,7 @@ class Scorer:
         return self.guard.blocked()
 
     async def accept(self, polled: PolledBatch) -> None:
-        """Answer one batch; return when its successor may begin, which may be before the canary has answered."""
+        """Answer one batch; return when its successor may begin, which may be before a slow canary has answered."""
         serving = self.serving
         assert serving is not None, "scoring began before stable was loaded"
         batch = serving.decoder.read(polled.records, round(time.time() * 1000), serving.plan.request_deadline_ms)
@@ -194,6 +198,7 @@ class Scorer:
         await self.settle_all()
         if routed.canary.rows:
             self.waiting = asyncio.create_task(self.finish(work))
+            await asyncio.wait([self.waiting], timeout=HEAD_START_SECONDS)
         else:
             self.conclude(work, NOTHING, NOTHING)
 

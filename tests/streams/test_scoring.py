@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from coalmine.models import Feature, Linear, Manifest, Model, OutputKind, Row, pack
 from coalmine.policies import ModelRef, Phase, Plan, State, Step, Topics, initial
+from coalmine.streams.scoring import scorer
 from coalmine.streams.scoring.guard import Guard
 from coalmine.streams.scoring.pipeline import Part, timed_out
 from coalmine.streams.scoring.scorer import Scorer
@@ -156,6 +157,42 @@ def test_stables_predictions_leave_before_the_canary_has_answered(root: Path) ->
 
     assert released.is_set()
     assert set(before) == {"stable"}
+
+
+def test_a_canary_that_answers_soon_has_answered_before_the_next_batch(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scorer, "HEAD_START_SECONDS", 5.0)
+    stage = Stage(root, tripled)
+
+    asyncio.run(stage.scorer.accept(stage.poll()))
+
+    assert stage.acked == [1]
+
+
+def test_stables_answers_to_the_next_batch_leave_while_a_slow_canary_is_asked(root: Path) -> None:
+    next_answered = threading.Event()
+    overlapped: list[bool] = []
+
+    def slow(rows: Sequence[Row]) -> NDArray[np.float64]:
+        overlapped.append(next_answered.wait(5))
+        return tripled(rows)
+
+    patient = dataclasses.replace(RAMP, plan=dataclasses.replace(PLAN, canary_timeout_ms=60_000))
+    stage = Stage(root, slow, patient)
+
+    def watched(
+        topic: str, value: bytes | None, key: bytes | None, partition: int = -1, headers: object = None
+    ) -> None:
+        stage.produce(topic, value, key, partition, headers)
+        if any(int(p["id"][1:]) > 20 for p in stage.of("r.predictions")):
+            next_answered.set()
+
+    stage.scorer.produce = watched
+    asyncio.run(stage.play(stage.poll(1), stage.poll(21)))
+
+    assert overlapped[0]
+    assert stage.acked == [1, 21]
 
 
 def test_a_batch_is_acknowledged_only_when_its_outcomes_are_out_and_in_order(root: Path) -> None:
