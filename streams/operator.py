@@ -17,6 +17,7 @@ from coalmine.policies import Command
 
 from .control.fold import Folded
 from .kafka.client import KafkaSettings
+from .kafka.opening import opened
 from .kafka.reader import log_record
 from .kafka.reading import Reader, client_settings
 from .kafka.topics import NamespaceTopics
@@ -209,8 +210,8 @@ class Operator:
             "delivery.timeout.ms": int(SEND_SECONDS * 1_000),
         }
         confirmed: list[Any] = []
+        producer = opened(Producer, settings)
         try:
-            producer = Producer(settings)
             producer.produce(
                 self.topics.control,
                 key=command.rollout,

@@ -15,6 +15,7 @@ from coalmine.errors import BrokerError, DecodeError
 from coalmine.policies import At, Command, Effect, State, initial
 
 from ..kafka.client import KafkaSettings
+from ..kafka.opening import opened
 from ..kafka.reader import LogRecord
 
 __all__ = ["ControlFold", "Folded", "check_append_time"]
@@ -101,7 +102,7 @@ class ControlFold:
 def check_append_time(kafka: KafkaSettings, topic: str) -> None:
     """Raise BrokerError unless the broker stamps the records of `topic` itself; else writers could set the clock."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
-    admin = AdminClient(kafka.admin())
+    admin = opened(AdminClient, kafka.admin())
     try:
         settings = admin.describe_configs([resource])[resource].result(ANSWER_SECONDS)
     except KafkaException as error:

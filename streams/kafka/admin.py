@@ -25,6 +25,7 @@ from coalmine.errors import BrokerError
 from coalmine.policies import Plan
 
 from .client import KafkaSettings
+from .opening import opened
 from .reading import client_settings, partition_counts
 from .topics import NamespaceTopics, TopicSpec, topic_specs
 
@@ -119,7 +120,7 @@ class Admin:
     def __init__(self, kafka: KafkaSettings) -> None:
         self.address = kafka.bootstrap
         self._faults: list[KafkaError] = []
-        self._client = AdminClient(client_settings(kafka.reader(), self._faults.append))
+        self._client = opened(AdminClient, client_settings(kafka.reader(), self._faults.append))
 
     def find(self, names: Iterable[str]) -> dict[str, Found]:
         """Return those of `names` that exist, as they are."""

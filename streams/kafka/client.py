@@ -62,7 +62,6 @@ PROPERTIES: Mapping[str, Client] = MappingProxyType({
     "topic.metadata.refresh.interval.ms": Client.LIBRDKAFKA,
     "batch.num.messages": Client.PRODUCER,
     "batch.size": Client.PRODUCER,
-    "compression.codec": Client.PRODUCER,
     "compression.level": Client.PRODUCER,
     "compression.type": Client.PRODUCER,
     "delivery.timeout.ms": Client.PRODUCER,
@@ -78,14 +77,26 @@ PROPERTIES: Mapping[str, Client] = MappingProxyType({
 
 OWNED = frozenset({
     "acks", "auto.offset.reset", "delivery.report.only.error", "enable.auto.commit", "enable.auto.offset.store",
-    "enable.idempotence", "enable.partition.eof", "group.id", "isolation.level", "message.timeout.ms",
-    "partition.assignment.strategy", "partitioner", "request.required.acks", "transactional.id",
+    "enable.idempotence", "enable.partition.eof", "group.id", "isolation.level", "partition.assignment.strategy",
+    "partitioner", "request.required.acks", "transactional.id",
 })  # fmt: skip
 """Settings that the promises of coalmine rest on; nobody else sets them."""
 
 QUIET: Mapping[str, str] = MappingProxyType({"log_level": "2"})
 """librdkafka writes past the log, and of a broker that is away 20 lines a second and client. What it means comes as an
 error of the call that needed the broker, and aiokafka complains too; a user who wants to hear it sets `log_level`."""
+
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        "compression.codec": "compression.type",
+        "fetch.message.max.bytes": "max.partition.fetch.bytes",
+        "max.in.flight": "max.in.flight.requests.per.connection",
+        "message.timeout.ms": "delivery.timeout.ms",
+        "metadata.broker.list": "bootstrap.servers",
+        "queue.buffering.max.ms": "linger.ms",
+    }
+)
+"""Other names that librdkafka has for settings a user may give, and uses in what it says of them."""
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -230,6 +241,8 @@ def check_name(name: str) -> None:
         return
     if name in OWNED:
         raise ConfigError(f"kafka: {name} is set by coalmine itself, its promises rest on it; remove it")
+    if name in ALIASES:
+        raise ConfigError(f"kafka: {name} is called {ALIASES[name]} here; librdkafka takes both names for one setting")
     near = get_close_matches(name, PROPERTIES, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise ConfigError(f"kafka: {name} is not a setting that coalmine can give to both of its Kafka clients{hint}")

@@ -7,6 +7,7 @@ import confluent_kafka
 from confluent_kafka import KafkaException, TopicPartition
 
 from .client import KafkaSettings
+from .opening import opened
 
 __all__ = ["EndOffsetReader"]
 
@@ -21,7 +22,7 @@ class EndOffsetReader:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         settings = {"group.id": "coalmine-ends", "enable.auto.commit": False}
-        self._consumer = confluent_kafka.Consumer({**kafka.reader(), **settings})
+        self._consumer = opened(confluent_kafka.Consumer, {**kafka.reader(), **settings})
         self._last: dict[str, Mapping[int, int]] = {}
 
     def read(self, topic: str) -> Mapping[int, int]:

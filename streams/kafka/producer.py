@@ -18,6 +18,7 @@ import confluent_kafka
 from coalmine.errors import DeliveryError
 
 from .client import KafkaSettings
+from .opening import opened
 from .topics import MAX_MESSAGE_BYTES
 
 __all__ = ["Producer"]
@@ -85,7 +86,7 @@ class Producer:
             properties["linger.ms"] = linger_ms
         self._errors: list[str] = []
         self._failed = 0
-        self._client = confluent_kafka.Producer({**properties, "on_delivery": self._on_delivery})
+        self._client = opened(confluent_kafka.Producer, {**properties, "on_delivery": self._on_delivery})
         self._produce = self._client.produce
         self._room = int(properties["queue.buffering.max.messages"]) // 4
         self._flush_seconds = int(properties["delivery.timeout.ms"]) / 1000 + FLUSH_MARGIN_SECONDS

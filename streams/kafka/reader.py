@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from coalmine.errors import BrokerError
 
 from .client import KafkaSettings
+from .opening import opened
 
 __all__ = ["BEGINNING", "END", "LogRecord", "PartitionReader", "read_to_end", "watermarks"]
 
@@ -73,7 +74,7 @@ class PartitionReader:
         self.position = 0
         self.confirmed_at: float | None = None
         self._place = (topic, partition)
-        self._consumer = confluent_kafka.Consumer({**kafka.reader(), **FIXED})
+        self._consumer = opened(confluent_kafka.Consumer, {**kafka.reader(), **FIXED})
         try:
             self._check(partition, single)
             first, self.end = self._ask(ANSWER_SECONDS)

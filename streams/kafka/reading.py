@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from coalmine.errors import BrokerError
 
 from .client import KafkaSettings
+from .opening import opened
 from .reader import watermarks
 
 __all__ = ["Reader", "client_settings", "offset_of", "partition_counts"]
@@ -63,10 +64,7 @@ class Reader:
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 10,
         }
-        try:
-            self._consumer = Consumer(settings)
-        except KafkaException as error:
-            raise BrokerError(f"Kafka settings: {error.args[0].str()}; correct them in [kafka]") from error
+        self._consumer = opened(Consumer, settings)
 
     def close(self) -> None:
         """Leave."""

@@ -10,6 +10,7 @@ from coalmine.errors import BrokerError
 from coalmine.policies import At
 
 from .client import KafkaSettings
+from .opening import opened
 from .reading import client_settings, offset_of
 
 __all__ = ["Watch"]
@@ -61,7 +62,7 @@ class Watch:
         self.check()
 
     def _run(self) -> None:
-        consumer = Consumer(self._client)
+        consumer = opened(Consumer, self._client)
         try:
             consumer.assign(self._partitions(consumer))
             while not self._stopping.is_set():

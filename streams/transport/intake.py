@@ -22,6 +22,7 @@ from faust.types import TP
 
 from coalmine.errors import BrokerError
 
+from ..kafka.opening import opened
 from ..kafka.reader import BEGINNING, LEADERLESS
 
 __all__ = ["Intake", "Record"]
@@ -73,7 +74,7 @@ class Intake:
     """
 
     def __init__(self, properties: Mapping[str, Any], group: str, on_expired: Callable[[TP], None]) -> None:
-        self._client = confluent_kafka.Consumer({**properties, **FIXED, "group.id": group})
+        self._client = opened(confluent_kafka.Consumer, {**properties, **FIXED, "group.id": group})
         self._on_expired = on_expired
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="intake")
         self._positions: dict[TP, int] = {}

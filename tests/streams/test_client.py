@@ -72,6 +72,7 @@ def test_a_setting_that_librdkafka_does_not_know_would_be_noticed() -> None:
     [
         ({"sasl.kerberos.keytab": "k"}, "not a setting that coalmine can give to both"),
         ({"sesion.timeout.ms": 1}, "did you mean session.timeout.ms"),
+        ({"max.in.flight": 1}, "is called max.in.flight.requests.per.connection here"),
         ({"enable.idempotence": False}, "set by coalmine itself"),
         ({"group.id": "g"}, "set by coalmine itself"),
         ({"security.protocol": "TLS"}, "security.protocol is one of"),
