@@ -8,7 +8,8 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
@@ -23,8 +24,21 @@ __all__ = ["run"]
 STOP_SECONDS = 15.0
 """How long children may take to stop; their own last net is shorter."""
 
-Duty = tuple[str, tuple[Plan, ...]]
-"""Role and the rollouts of one process."""
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What one process does: its role and rollouts. `number` counts several that score one rollout, None if alone."""
+
+    role: str
+    plans: tuple[Plan, ...]
+    number: int | None = None
+
+    def kafka(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Return the settings of this process; members of a group that share a static id evict each other for ever."""
+        instance = given.get("group.instance.id")
+        if instance is None or self.number is None:
+            return {**given}
+        return {**given, "group.instance.id": f"{instance}-{self.number}"}
 
 
 def run(plans: Sequence[Plan], settings: Settings, role: str = "all", processes: int = 1) -> int:
@@ -47,8 +61,9 @@ def run(plans: Sequence[Plan], settings: Settings, role: str = "all", processes:
 
 def duties_of(plans: Sequence[Plan], role: str, processes: int) -> list[Duty]:
     """Return what each process does."""
-    scoring = [("score", (plan,)) for plan in plans for _ in range(processes)] if role != "analyze" else []
-    analyzing = [("analyze", tuple(plans))] if role != "score" else []
+    numbers = [None] if processes == 1 else range(1, processes + 1)
+    scoring = [Duty("score", (plan,), number) for plan in plans for number in numbers] if role != "analyze" else []
+    analyzing = [Duty("analyze", tuple(plans))] if role != "score" else []
     return [*scoring, *analyzing]
 
 
@@ -58,12 +73,12 @@ def perform(duty: Duty, settings: Settings, is_child: bool) -> None:
     from coalmine.streams.kafka.client import KafkaSettings
 
     configure_logging()
-    role, plans = duty
-    kafka = KafkaSettings(settings.kafka)
+    plans = duty.plans
+    kafka = KafkaSettings(duty.kafka(settings.kafka))
     if is_child:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides the order
     print(banner(duty, settings), file=sys.stderr, flush=True)
-    if role == "score":
+    if duty.role == "score":
         from coalmine.streams.scoring.scoring_worker import ScoringSettings, set_up_scoring
 
         scoring = ScoringSettings(
@@ -83,12 +98,11 @@ def perform(duty: Duty, settings: Settings, is_child: bool) -> None:
 
 def banner(duty: Duty, settings: Settings) -> str:
     """Return what this process is about to do, for the person who started it."""
-    role, plans = duty
-    names = ", ".join(plan.name for plan in plans)
+    names = ", ".join(plan.name for plan in duty.plans)
     broker = settings.kafka["bootstrap.servers"]
-    lines = [f"coalmine {role}: {names}", f"  kafka       {broker}", f"  namespace   {settings.namespace}"]
-    if role == "score":
-        (plan,) = plans
+    lines = [f"coalmine {duty.role}: {names}", f"  kafka       {broker}", f"  namespace   {settings.namespace}"]
+    if duty.role == "score":
+        (plan,) = duty.plans
         lines += [
             f"  group       {settings.namespace}.{plan.name}.score",
             f"  topics      {plan.topics.requests} -> {plan.topics.predictions}, {plan.topics.outcomes}",

@@ -26,7 +26,7 @@ from pydantic_settings import (
 )
 
 from coalmine.errors import ConfigError
-from coalmine.streams.kafka.client import KafkaSettings
+from coalmine.streams.kafka.client import PROPERTIES, KafkaSettings
 
 from .suggest import did_you_mean, nearest
 
@@ -65,6 +65,9 @@ class RoutingSettings(Section):
 
     secret: str = Field(default="", repr=False)
 
+
+UNDERSCORED = {name.replace("_", "."): name for name in PROPERTIES if "_" in name}
+"""The Kafka settings that have an underscore themselves, by what becomes of them as names of variables."""
 
 DEFAULT_KAFKA = {"bootstrap.servers": "localhost:9092"}
 
@@ -116,7 +119,8 @@ class EnvironmentSource(EnvSettingsSource):
         values = super().__call__()
         kafka = values.get("kafka")
         if isinstance(kafka, Mapping):
-            values["kafka"] = {name.replace("_", "."): value for name, value in flat(kafka)}
+            dotted = {name.replace("_", "."): value for name, value in flat(kafka)}
+            values["kafka"] = {UNDERSCORED.get(name, name): value for name, value in dotted.items()}
         return values
 
 

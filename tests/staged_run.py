@@ -16,7 +16,7 @@ from coalmine.settings import Settings
 
 
 def perform(duty: run.Duty, settings: Settings, is_child: bool) -> None:
-    role = duty[0]
+    role = duty.role
     if role == "fault":
         os._exit(70)
     if role == "killed":
@@ -43,4 +43,4 @@ if __name__ == "__main__":
     run.STOP_SECONDS = 1.0
     if "early" in sys.argv:
         signal_before_the_start()
-    sys.exit(run.supervise([(sys.argv[1], ()), ("wait", ())], Settings()))
+    sys.exit(run.supervise([run.Duty(sys.argv[1], ()), run.Duty("wait", ())], Settings()))

@@ -7,6 +7,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from coalmine.policies import ModelRef, Plan, Step, Topics
+from coalmine.run import duties_of
+
+PLANS = [
+    Plan(name=name, topics=Topics.of(name), stable=ModelRef(uri="v1"), steps=(Step(weight=50),)) for name in ("a", "b")
+]
+
 Play = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -56,3 +63,19 @@ def test_a_child_that_must_be_killed_is_no_success(play: Play) -> None:
     parent.send_signal(signal.SIGTERM)
 
     assert parent.wait(30) == signal.SIGKILL
+
+
+def static_ids(processes: int, **given: str) -> list[str | None]:
+    return [duty.kafka(given).get("group.instance.id") for duty in duties_of(PLANS, "all", processes)]
+
+
+def test_processes_that_score_one_rollout_have_static_ids_of_their_own() -> None:
+    assert static_ids(2, **{"group.instance.id": "host"}) == ["host-1", "host-2", "host-1", "host-2", "host"]
+
+
+def test_a_process_that_scores_a_rollout_alone_keeps_the_static_id_it_was_given() -> None:
+    assert static_ids(1, **{"group.instance.id": "host"}) == ["host", "host", "host"]
+
+
+def test_without_a_static_id_no_process_gets_one() -> None:
+    assert static_ids(2) == [None] * 5

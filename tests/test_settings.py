@@ -43,9 +43,11 @@ def test_a_flag_beats_the_environment_and_the_environment_beats_the_file(monkeyp
 def test_kafka_settings_keep_their_names_in_every_source(monkeypatch: pytest.MonkeyPatch) -> None:
     write('[kafka]\nbootstrap.servers = "file:1"\n"security.protocol" = "SSL"\nsocket.keepalive.enable = true\n')
     monkeypatch.setenv("COALMINE_KAFKA__BOOTSTRAP_SERVERS", "environment:1")
+    monkeypatch.setenv("COALMINE_KAFKA__LOG_LEVEL", "3")
 
     assert load_settings().kafka == {
         "bootstrap.servers": "environment:1",
+        "log_level": "3",
         "security.protocol": "SSL",
         "socket.keepalive.enable": "true",
     }

@@ -15,7 +15,7 @@ from typing import Any
 
 from coalmine.errors import ConfigError
 
-__all__ = ["FaustClient", "KafkaSettings"]
+__all__ = ["ALIASES", "PROPERTIES", "FaustClient", "KafkaSettings"]
 
 
 class Client(Flag):
