@@ -20,12 +20,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from yarl import URL
 
-from coalmine.errors import BrokerError
-
 from ..kafka.producer import Producer as OutputProducer
 from ..kafka.reader import BEGINNING
 from .batches import InProgress
 from .intake import Intake, Record
+from .membership import Membership
 
 __all__ = ["BatchTransport", "SeekHook", "TransportOptions"]
 
@@ -149,14 +148,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
         return await self.intake.arrival(active, ARRIVAL_SECONDS)
 
     async def membership(self) -> None:
-        """Raise BrokerError when aiokafka gives up the membership in the group; otherwise never return.
+        """Raise BrokerError when the membership in the group is lost or disputed; otherwise never return.
 
-        It may do so while the flow is stopped, so `arrival` would not hear of it.
+        It may be lost while the flow is stopped, so `arrival` would not hear of it.
         """
+        membership = Membership(self.app.conf.consumer_group_instance_id)
         while True:
             await asyncio.sleep(MEMBERSHIP_SECONDS)
             aiokafka: Any = self._thread._consumer
-            check_membership(aiokafka._coordinator)
+            membership.check(aiokafka._coordinator, time.monotonic())
 
     def take(self) -> dict[TP, list[Record]]:
         """Return the records of the hot topic that are there, none while partitions are given away.
@@ -242,19 +242,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
         await super().perform_seek()
         for seek in self.transport.seek_hooks:
             await seek(self)
-
-
-def check_membership(coordinator: Any) -> None:
-    """Raise BrokerError when aiokafka has given up the membership in the group.
-
-    It tells so only to who fetches through it. Unheard, this worker would go on answering while another one gets its
-    partitions, and commit nothing.
-    """
-    error, routine = coordinator._pending_exception, coordinator._coordination_task
-    if error is None and routine.done() and not routine.cancelled() and not coordinator._closing.done():
-        error = routine.exception()
-    if error is not None:
-        raise BrokerError(f"consumer group {coordinator.group_id}: the membership is lost: {error!r}")
 
 
 class BatchProducer(driver.Producer):  # type: ignore[misc] # Faust is untyped here

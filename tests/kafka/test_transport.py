@@ -136,6 +136,23 @@ def test_a_worker_whose_group_became_that_of_others_ends_and_says_so(job: Job) -
     assert "the membership is lost" in relay.complaints
 
 
+def test_workers_with_one_static_id_do_not_evict_each_other_for_ever(job: Job) -> None:
+    static = {"group.instance.id": "same"}
+    rivals = [job.relay(kafka=static).ready(), job.relay(kafka=static)]
+    wait_for(lambda: any(rival.process.poll() is not None for rival in rivals))
+    ended = next(rival for rival in rivals if rival.process.poll() is not None)
+
+    # 69 where it loses its place before it has begun
+    assert ended.wait() == 69 or (ended.wait() == 70 and "group.instance.id same" in ended.complaints)
+
+    for rival in rivals:
+        rival.kill()
+    send(job.orders.bootstrap, job.orders.source, 400)
+    job.relay(kafka=static).ready()
+    wait_for(job.group.done)
+    assert (job.lost(), job.repeated()) == (0, 0)
+
+
 def test_records_that_expired_unread_are_reported_and_the_rest_is_answered_and_committed(job: Job) -> None:
     relay = job.relay().ready()
     send(job.orders.bootstrap, job.orders.source, 400)

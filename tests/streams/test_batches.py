@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mode.utils.queues import FlowControlEvent
 
-from coalmine.errors import BrokerError
 from coalmine.streams.transport.batches import InProgress, Poll, polls
-from coalmine.streams.transport.driver import BatchConsumer, check_membership, waiting
+from coalmine.streams.transport.driver import BatchConsumer, waiting
 
 PLACE = TP("requests", 0)
 
@@ -203,35 +202,6 @@ def test_a_batch_that_waits_for_room_while_its_partition_goes_is_left_to_whoever
         return taken_meanwhile, len(worker.in_progress)
 
     assert asyncio.run(rebalance_while_full()) == (0, 1)
-
-
-def coordinator(error: Exception | None = None, ended: Exception | None = None, closes: bool = False) -> Any:
-    """Return aiokafka's side of a membership: an error to be heard, or a routine that ended."""
-
-    async def routine() -> Any:
-        task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if ended is not None:
-            task.set_exception(ended)
-        if closes:
-            closing.set_result(None)
-        return SimpleNamespace(_pending_exception=error, _coordination_task=task, _closing=closing, group_id="g")
-
-    return asyncio.run(routine())
-
-
-def test_a_membership_that_goes_on_is_no_error() -> None:
-    check_membership(coordinator())
-
-
-@pytest.mark.parametrize("lost", [{"error": OSError("not allowed")}, {"ended": OSError("not allowed")}])
-def test_a_lost_membership_is_an_error_that_names_the_group(lost: dict[str, Exception]) -> None:
-    with pytest.raises(BrokerError, match=r"consumer group g: the membership is lost: OSError\('not allowed'\)"):
-        check_membership(coordinator(**lost))  # type: ignore[arg-type]
-
-
-def test_a_membership_that_is_being_given_up_is_no_error() -> None:
-    check_membership(coordinator(ended=OSError("closed"), closes=True))
 
 
 def test_the_leader_of_a_group_can_be_made_to_wait_before_it_assigns() -> None:
