@@ -33,11 +33,11 @@ class Duty:
     plans: tuple[Plan, ...]
     number: int | None = None
 
-    def kafka(self, given: Mapping[str, str]) -> dict[str, str]:
+    def kafka(self, given: Mapping[str, str]) -> Mapping[str, str]:
         """Return the settings of this process; members of a group that share a static id evict each other for ever."""
         instance = given.get("group.instance.id")
         if instance is None or self.number is None:
-            return {**given}
+            return given
         return {**given, "group.instance.id": f"{instance}-{self.number}"}
 
 

@@ -86,16 +86,14 @@ QUIET: Mapping[str, str] = MappingProxyType({"log_level": "2"})
 """librdkafka writes past the log, and of a broker that is away 20 lines a second and client. What it means comes as an
 error of the call that needed the broker, and aiokafka complains too; a user who wants to hear it sets `log_level`."""
 
-ALIASES: Mapping[str, str] = MappingProxyType(
-    {
-        "compression.codec": "compression.type",
-        "fetch.message.max.bytes": "max.partition.fetch.bytes",
-        "max.in.flight": "max.in.flight.requests.per.connection",
-        "message.timeout.ms": "delivery.timeout.ms",
-        "metadata.broker.list": "bootstrap.servers",
-        "queue.buffering.max.ms": "linger.ms",
-    }
-)
+ALIASES: Mapping[str, str] = MappingProxyType({
+    "compression.codec": "compression.type",
+    "fetch.message.max.bytes": "max.partition.fetch.bytes",
+    "max.in.flight": "max.in.flight.requests.per.connection",
+    "message.timeout.ms": "delivery.timeout.ms",
+    "metadata.broker.list": "bootstrap.servers",
+    "queue.buffering.max.ms": "linger.ms",
+})  # fmt: skip
 """Other names that librdkafka has for settings a user may give, and uses in what it says of them."""
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")

@@ -34,7 +34,7 @@ def told(client: Callable[[KafkaSettings], Any], name: str, value: str | int) ->
 def test_a_value_that_librdkafka_refuses_is_an_error_of_the_settings(client: Callable[[KafkaSettings], Any]) -> None:
     says = told(client, "socket.timeout.ms", "soon")
 
-    assert says == ('kafka: Invalid value for configuration property "socket.timeout.ms"; correct it in [kafka]')
+    assert says == 'kafka: Invalid value for configuration property "socket.timeout.ms"; correct it in [kafka]'
 
 
 @pytest.mark.parametrize(
