@@ -6,9 +6,9 @@ way; only when it stumbles are the rows looked at one by one.
 """
 
 import math
+import struct
 from array import array
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,7 @@ class Encoder:
     def __init__(self, manifest: Manifest) -> None:
         self._features = manifest.features
         self._width = len(manifest.features)
+        self._pack = struct.Struct(f"{self._width}d").pack
         self._objects = manifest.matrix is Matrix.OBJECTS
         self._codes = [_codes(feature) for feature in manifest.features]
         self._flat = not self._objects and not any(
@@ -89,15 +90,16 @@ class Encoder:
             if self._objects:
                 return self._object_matrix(rows)
             numbers = self._flat_numbers(rows) if self._flat else self._column_numbers(rows)
-        except (TypeError, ValueError, KeyError, OverflowError) as error:
+        except (TypeError, ValueError, KeyError, OverflowError, struct.error) as error:
             raise self._misfit(rows) from error
         if self._bounded and bool(((numbers < self._low) | (numbers > self._high)).any()):
             raise self._misfit(rows)
         return numbers
 
     def _flat_numbers(self, rows: Sequence[Row]) -> NDArray[np.float64]:
-        # array('d') refuses strings and None, where numpy would parse "1.5" and turn None into nan.
-        cells: array[float] = array("d", chain.from_iterable(rows))  # type: ignore[arg-type]
+        # struct refuses strings and None, where numpy would parse "1.5" and turn None into nan, and takes half the
+        # time. Into a bytearray, because a model may write into its matrix.
+        cells = bytearray().join([self._pack(*row) for row in rows])
         return np.frombuffer(cells).reshape(len(rows), self._width)
 
     def _column_numbers(self, rows: Sequence[Row]) -> NDArray[np.float64]:

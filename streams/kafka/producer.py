@@ -88,7 +88,7 @@ class Producer:
         self._failed = 0
         self._client = opened(confluent_kafka.Producer, {**properties, "on_delivery": self._on_delivery})
         self._produce = self._client.produce
-        self._room = int(properties["queue.buffering.max.messages"]) // 4
+        self._room = int(properties["queue.buffering.max.messages"]) // 2
         self._flush_seconds = int(properties["delivery.timeout.ms"]) / 1000 + FLUSH_MARGIN_SECONDS
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="flush")
         self._barriers: list[float] = []
@@ -142,7 +142,7 @@ class Producer:
             raise DeliveryError(f"{self._failed} records were not delivered: {'; '.join(sorted(set(self._errors)))}")
 
     async def room(self) -> None:
-        """Wait until the queue is at most a quarter full and no barrier is late, without blocking the loop.
+        """Wait until the queue is at most half full and no barrier is late, without blocking the loop.
 
         Called before a batch of input is taken: a full queue thus stops the reading, and so does a barrier that would
         never end while records keep coming. Raises what `check` raises.

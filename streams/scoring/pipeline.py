@@ -186,8 +186,11 @@ def outcome_records(
     records: list[OutputRecord] = []
     blocked = routed.blocked
     untold: dict[int, Call] = {}
-    for row, identity in enumerate(batch.ids):
-        is_canary = routed.is_canary[row]
+    columns = zip(
+        batch.ids, batch.srcs, batch.ts, routed.u, routed.bucket, routed.is_canary, routed.cohort, batch.requests,
+        strict=True,
+    )  # fmt: skip
+    for row, (identity, src, ts, u, bucket, is_canary, cohort, request) in enumerate(columns):
         settled = canary if is_canary and blocked is None else stable
         code = settled.faults.get(row)
         source = rescue if code is not None and settled is canary else settled
@@ -195,36 +198,36 @@ def outcome_records(
             code = code or blocked.value
         outcome = Outcome(
             id=identity,
-            src=batch.srcs[row],
+            src=src,
             rollout=rollout,
             variant="canary" if is_canary else "stable",
             model_version=versions[is_canary],
             mode="live",
             ok=code is None,
             latency_ms=source.latency_ms,
-            ts=batch.ts[row],
+            ts=ts,
             revision=revision,
-            u=routed.u[row],
-            bucket=routed.bucket[row],
+            u=u,
+            bucket=bucket,
             prediction=source.values.get(row),
         )
         if (call := settled.calls.get(row)) is not None:
             untold[id(settled)] = call
-        if untold and routed.cohort[row] is None and (call := untold.pop(id(settled), None)) is not None:
-            outcome.call = call
-        if features is not None and routed.cohort[row] is None:
-            outcome.features, features = features, None
+        if cohort is not None:
+            outcome.cohort = cohort
+        else:
+            if untold and (call := untold.pop(id(settled), None)) is not None:
+                outcome.call = call
+            if features is not None:
+                outcome.features, features = features, None
         if code is not None:
             outcome.error_code = code
             outcome.key_hash = key_hash(batch.keys[row])
             outcome.by_call = row in settled.by_call
         if blocked is not None:
             outcome.evidence = False
-        if routed.cohort[row] is not None:
-            outcome.cohort = routed.cohort[row]
-        segment = batch.requests[row].segment
-        if segment:
-            outcome.segment = segment
+        if request.segment:
+            outcome.segment = request.segment
         records.append((identity.encode(), encode(outcome), None))
     return records
 

@@ -109,12 +109,23 @@ def test_exactly_the_rows_that_do_not_fit_are_named(base: Manifest, bad: Row, ma
     assert misfit.value.rows == {1, 3}
 
 
-@pytest.mark.parametrize("bad", [("1.5", 1.0), (None, 1.0), (1.0,), (10**400, 1.0)])
+@pytest.mark.parametrize("bad", [("1.5", 1.0), (None, 1.0), (1.0,), (1.0, 2.0, 3.0), (10**400, 1.0)])
 def test_a_matrix_of_plain_numbers_parses_no_string_and_fills_no_gap(base: Manifest, bad: Row) -> None:
     with pytest.raises(Misfit) as misfit:
         encoder(base, *NUMBERS).matrix([(1.0, 2.0), bad])
 
     assert misfit.value.rows == {1}
+
+
+def test_a_row_too_long_does_not_make_up_for_one_too_short(base: Manifest) -> None:
+    with pytest.raises(Misfit) as misfit:
+        encoder(base, *NUMBERS).matrix([(1.0,), (2.0, 3.0), (4.0, 5.0, 6.0)])
+
+    assert misfit.value.rows == {0, 2}
+
+
+def test_a_model_may_write_into_its_matrix(base: Manifest) -> None:
+    assert encoder(base, *NUMBERS).matrix([(1.0, 2.0)]).flags.writeable
 
 
 def test_importing_models_loads_no_model_library(tmp_path: Path) -> None:
