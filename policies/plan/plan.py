@@ -20,6 +20,7 @@ __all__ = [
     "LONGEST_CALL_MS",
     "LONGEST_MS",
     "MOST_SAMPLES",
+    "NAME",
     "NOT_KEYS",
     "WEIGHT_UNITS",
     "Analysis",

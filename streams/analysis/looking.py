@@ -4,7 +4,6 @@ Every id is computed from what was decided, so a judge that decides again after 
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from hashlib import sha256
 from coalmine.errors import DecodeError
 from coalmine.policies import (
     HEARTBEAT_LIFE_MS,
+    NAME,
     Advance,
     Applied,
     At,
@@ -64,9 +64,6 @@ ANALYZER = "analyzer"
 
 Ledger = Mapping[int, Mapping[str, Sums]]
 """Sums by revision and variant."""
-
-ROLLOUT = re.compile(r"[a-z0-9-]{1,40}")
-"""What the name of a rollout may look like."""
 
 UPWARDS = frozenset({Decision.ADVANCE, Decision.PROMOTE})
 """What a freeze holds back."""
@@ -213,7 +210,7 @@ def no_command_event(folded: Folded, error: DecodeError) -> Event:
     """Return the answer to a record that is no command; whom it was meant for only its key may tell."""
     key = (folded.record.key or b"").decode(errors="replace")
     return Event(
-        id=f"control@{folded.at.offset}", rollout=key if ROLLOUT.fullmatch(key) else "", kind="result",
+        id=f"control@{folded.at.offset}", rollout=key if NAME.fullmatch(key) else "", kind="result",
         reason=error.message, phase="", revision=0, weight=0.0, time=rfc3339(folded.at.ms / 1000), result="refused",
     )  # fmt: skip
 

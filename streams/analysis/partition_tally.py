@@ -86,13 +86,14 @@ class LeanOutcome(msgspec.Struct, gc=False):
     key_hash: Annotated[str, msgspec.Meta(max_length=16)] | None = None
     segment: dict[str, str] | None = None
     features: FeatureCounts | None = None
+    v: Literal[1] = 1
 
 
 def checked_source(outcome: LeanOutcome) -> tuple[str, int]:
     """Return topic/partition and offset of the request; raise ValueError if they, or the hash of its key, are none."""
     source, _, offset_text = outcome.src.rpartition("@")
     offset = int(offset_text)
-    if offset > MAX_OFFSET or (outcome.key_hash is not None and int(outcome.key_hash, 16) < 0):
+    if not 0 <= offset <= MAX_OFFSET or (outcome.key_hash is not None and int(outcome.key_hash, 16) < 0):
         raise ValueError("a number beyond its bounds")
     return source, offset
 

@@ -18,7 +18,7 @@ from coalmine.policies import Cohort, Router, key_hash
 
 from ..wire.codec import encode
 from ..wire.messages import Call, ErrorRecord, Fallback, Fault, Outcome, Prediction
-from ..wire.requests import Rejected, Requests
+from ..wire.requests import Headers, Rejected, Requests, passed_on
 
 __all__ = [
     "NOTHING",
@@ -36,7 +36,6 @@ __all__ = [
     "unanswered",
 ]
 
-Headers = list[tuple[str, bytes]]
 OutputRecord = tuple[bytes, bytes, Headers | None]
 """Key, value, headers."""
 
@@ -257,7 +256,8 @@ def error_record(rejected: Rejected, rollout: str) -> OutputRecord:
         error=rejected.error.message,
         error_code=rejected.error.code,
     )
-    return (record.key if record.key is not None else rejected.id.encode(), encode(body), None)
+    key = record.key if record.key is not None else rejected.id.encode()
+    return key, encode(body), passed_on(record.headers) or None
 
 
 def dead_letter(rejected: Rejected, group: str, model: str) -> tuple[bytes | None, bytes | None, Headers]:

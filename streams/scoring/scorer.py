@@ -283,11 +283,11 @@ class Scorer:
         """Answer rejected requests with an error record each, and keep the repairable ones as dead letters."""
         model = f"{serving.stable.manifest.name}/{serving.stable.manifest.version}"
         for item in rejected:
-            key, value, _ = error_record(item, self.plan.name)
-            self.produce(self.plan.topics.predictions, value, key, self.place(item.record))
+            key, value, headers = error_record(item, self.plan.name)
+            self.produce(self.plan.topics.predictions, value, key, self.place(item.record), headers)
             if item.dead_letter:
-                original_key, original, headers = dead_letter(item, self.group, model)
-                self.produce(self.plan.topics.dead_letters, original, original_key, -1, headers)
+                original_key, original, told = dead_letter(item, self.group, model)
+                self.produce(self.plan.topics.dead_letters, original, original_key, -1, told)
 
     def place(self, record: RequestRecord) -> int:
         """Return the partition of an answer: that of its request, or by its key where the topics differ in number."""

@@ -5,12 +5,12 @@ Whatever the bytes, nothing but `DecodeError` leaves a decoder. Error messages n
 
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from coalmine.errors import DecodeError
-from coalmine.policies import VERBS, Command
+from coalmine.policies import NAME, VERBS, Command
 
 from .messages import VERSION, RequestCode
 
@@ -71,6 +71,13 @@ def parse(decode: Callable[[bytes], T], value: bytes) -> T:
         raise DecodeError(RequestCode.BAD_JSON.value, not_json(value, error)) from error
 
 
+def check_version(version: object, what: str) -> None:
+    """Raise DecodeError `unsupported_version` for a version of `what` that this reader does not know."""
+    if version != VERSION:
+        message = f"this reader knows version {VERSION} of {what} only"
+        raise DecodeError(RequestCode.UNSUPPORTED_VERSION.value, message)
+
+
 def without_values(message: str) -> str:
     """Return a msgspec message without the offending value, which it quotes only for enums."""
     if "enum value" in message:
@@ -88,11 +95,13 @@ def not_json(value: bytes, error: Exception) -> str:
 
 
 def decoder(kind: type[T]) -> Callable[[bytes], T]:
-    """Return a function from bytes to `kind` that raises nothing but DecodeError."""
+    """Return a function from bytes to `kind`, a record with a version, that raises nothing but DecodeError."""
     decode = msgspec.json.Decoder(kind).decode
 
     def decode_value(value: bytes) -> T:
-        return parse(decode, check_limits(value, None, 0))
+        record: Any = parse(decode, check_limits(value, None, 0))
+        check_version(record.v, kind.__name__)
+        return cast("T", record)
 
     return decode_value
 
@@ -103,12 +112,14 @@ decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 def decode_command(value: bytes | None) -> Command:
     """Return the command in the value of a control record; raise DecodeError saying what is wrong with it."""
     body = parse(decode_object, check_limits(value, None, 0))
-    if body.get("v", VERSION) != VERSION:
-        message = f"this reader knows version {VERSION} of commands only"
-        raise DecodeError(RequestCode.UNSUPPORTED_VERSION.value, message)
+    check_version(body.get("v", VERSION), "commands")
     verb = body.get("command")
     if not isinstance(verb, str) or verb not in VERBS:
         message = f"`command` must be one of {', '.join(sorted(VERBS))}"
+        raise DecodeError(RequestCode.BAD_TYPE.value, message, stage="validate")
+    rollout = body.get("rollout")
+    if isinstance(rollout, str) and NAME.fullmatch(rollout) is None:
+        message = f"{verb}: the name of a rollout has a-z, 0-9 and -, at most 40"
         raise DecodeError(RequestCode.BAD_TYPE.value, message, stage="validate")
     try:
         return msgspec.convert(body, VERBS[verb])

@@ -23,12 +23,9 @@ from coalmine.models import Feature, FeatureType, Manifest
 from .codec import MAX_HEADERS, MAX_ID_CHARACTERS, MAX_KEY_BYTES, check_limits, parse
 from .diagnosis import MAX_AHEAD_MS, diagnose
 from .messages import VERSION, RequestCode
-from .requests import Rejected, RequestRecord, Requests, field_reader
+from .requests import Rejected, RequestRecord, Requests, field_reader, passed_on
 
 __all__ = ["RequestDecoder"]
-
-PASSED_HEADERS = frozenset({"traceparent", "tracestate", "baggage"})
-"""Headers that go from a request to its prediction untouched."""
 
 Row = tuple[Any, ...]
 
@@ -155,7 +152,7 @@ class RequestDecoder:
             raise DecodeError(RequestCode.DEADLINE_EXCEEDED.value, message, stage="validate")
         identity = request.id or event_id(headers) or src
         key = self.routing_key(request, kafka_key, identity)
-        if headers and (passed := [(name, data) for name, data in headers if name in PASSED_HEADERS]):
+        if headers and (passed := passed_on(headers)):
             batch.headers[len(batch.ids)] = passed
         batch.srcs.append(src)
         batch.ids.append(identity)

@@ -8,7 +8,14 @@ import msgspec
 
 from coalmine.errors import DecodeError
 
-__all__ = ["Rejected", "RequestRecord", "Requests", "field_reader"]
+from .codec import MAX_HEADERS
+
+__all__ = ["Headers", "Rejected", "RequestRecord", "Requests", "field_reader", "passed_on"]
+
+PASSED_HEADERS = frozenset({"traceparent", "tracestate", "baggage"})
+"""Headers that go from a request to its answer untouched."""
+
+Headers = list[tuple[str, bytes]]
 
 
 class RequestRecord(Protocol):
@@ -78,7 +85,7 @@ class Requests:
     ts: list[int] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)
     records: list[RequestRecord] = field(default_factory=list)
-    headers: dict[int, list[tuple[str, bytes]]] = field(default_factory=dict)
+    headers: dict[int, Headers] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -94,6 +101,11 @@ class Requests:
         requests = self.requests
         cells = [getattr(requests[row].features, self.attributes[name]) for row in rows]
         return [None if cell is msgspec.UNSET else cell for cell in cells]
+
+
+def passed_on(headers: Sequence[tuple[str, bytes]]) -> Headers:
+    """Return the headers of a request that its answer carries too; only as many are looked at as a request may have."""
+    return [(name, data) for name, data in headers[:MAX_HEADERS] if name in PASSED_HEADERS]
 
 
 def field_reader(name: str, attributes: Mapping[str, str]) -> Callable[[Any], str | None]:

@@ -51,6 +51,8 @@ BAD_COMMANDS: list[tuple[bytes | None, str, str]] = [
     (b'{"command": "pause"}', "bad_type", "missing required field `rollout`"),
     (b'{"rollout": "x", "command": "set_weight"}', "bad_type", "missing required field `weight`"),
     (b'{"rollout": "x", "command": "set_weight", "weight": "5"}', "bad_type", "Expected `float`, got `str`"),
+    (b'{"rollout": "../x Y", "command": "pause"}', "bad_type", "name of a rollout"),
+    (b'{"rollout": "", "command": "freeze"}', "bad_type", "name of a rollout"),
     (b'{"rollout": "x", "command": "pause", "v": 2}', "unsupported_version", "version 1"),
     (b'{"a":' * 100_000, "bad_json", "nested too deeply"),
     (b"\xff\xfe", "bad_json", "malformed"),
@@ -100,6 +102,15 @@ def test_readers_ignore_fields_they_do_not_know() -> None:
     richer = msgspec.json.encode({**msgspec.json.decode(encode(outcome)), "colour": "blue"})
 
     assert decoder(Outcome)(richer) == outcome
+
+
+def test_a_record_of_another_version_is_refused() -> None:
+    evidence = Evidence(rollout="r", revision=1, partition=0, offset=1, ts=1, sums={}, v=2)
+
+    with pytest.raises(DecodeError, match="version 1") as caught:
+        decoder(Evidence)(encode(evidence))
+
+    assert caught.value.code == "unsupported_version"
 
 
 SEED_RECORD = encode_command(COMMANDS[2])

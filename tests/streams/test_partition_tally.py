@@ -1,6 +1,7 @@
 """The sums of a partition: every outcome once, whatever is repeated, split, or killed in between."""
 
 import json
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -119,6 +120,9 @@ POISON: list[dict[str, object]] = [
     {"ok": False, "key_hash": "-000000000000001"},
     {"ok": False, "key_hash": "0" * 17},
     {"src": f"r.requests/0@{10**30}"},
+    {"src": "r.requests/0@-1"},
+    {"src": "nobody/7@-1"},
+    {"v": 2},
     {"prediction": 10**400},
 ]
 
@@ -134,6 +138,33 @@ def test_an_outcome_that_cannot_be_counted_is_left_out_for_ever(poison: dict[str
 
     assert (tally.unreadable, tally.next_offset) == (1, 3)
     assert PartitionTally(0, table).sums()[1]["stable"].rows == 2
+
+
+ODD = [None, True, False, 0, -1, 1, 63, 2**53, 2**64, 10**30, -0.5, 1e308, "", "-1", "canary", "shadow", "0" * 16, "x@-1",
+       [], [1], ["a", None], {}, {"a": "b"}, {"rows": 1, "ms": 1.0}, {"a": [1, 2]}, {"a": [-1]}]  # fmt: skip
+SOURCES = ["r.requests/0", "r.requests/1", "new/7", ""]
+
+
+def damaged(rng: random.Random) -> bytes:
+    """Return an outcome in which a few fields hold what they should not, or may."""
+    fields = {name: rng.choice(ODD) for name in rng.sample(LeanOutcome.__struct_fields__, rng.randint(0, 2))}
+    if rng.random() < 0.5:
+        fields["src"] = f"{rng.choice(SOURCES)}@{rng.choice(ODD)}"
+    return json.dumps({**msgspec.json.decode(encode(outcome(2, fault=True))), **fields}).encode()
+
+
+def test_no_damaged_outcome_ends_a_tally_or_the_one_after_it() -> None:
+    rng = random.Random(1)
+    for _ in range(5_000):
+        table: dict[str, bytes] = {}
+        tally = fresh(table)
+        tally.fold(log(outcome(1), damaged(rng), damaged(rng)))
+        cycle(tally, table)
+        again = PartitionTally(0, table)
+        again.fold([Record(3, damaged(rng))])
+        cycle(again, table)
+
+        assert PartitionTally(0, table).next_offset == 4
 
 
 @pytest.mark.parametrize("prediction", [1e308, -1e200, 1e155])

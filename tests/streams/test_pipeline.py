@@ -187,6 +187,13 @@ def test_meta_and_trace_headers_reach_the_prediction() -> None:
     assert (msgspec.json.decode(value)["meta"], headers) == ({"user": [1, 2]}, [("traceparent", b"00-1")])
 
 
+def test_trace_headers_reach_the_error_record_too() -> None:
+    record = Record(b"{}", headers=[("traceparent", b"00-1"), ("other", b"x")])
+    (rejected,) = DECODER.read([record], NOW).rejected
+
+    assert error_record(rejected, "r")[2] == [("traceparent", b"00-1")]
+
+
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=8))
 def test_cutting_a_stream_into_other_batches_changes_no_variant(sizes: list[int]) -> None:
     whole = batch(sum(sizes))
