@@ -140,8 +140,8 @@ def test_an_outcome_that_cannot_be_counted_is_left_out_for_ever(poison: dict[str
     assert PartitionTally(0, table).sums()[1]["stable"].rows == 2
 
 
-ODD = [None, True, False, 0, -1, 1, 63, 2**53, 2**64, 10**30, -0.5, 1e308, "", "-1", "canary", "shadow", "0" * 16, "x@-1",
-       [], [1], ["a", None], {}, {"a": "b"}, {"rows": 1, "ms": 1.0}, {"a": [1, 2]}, {"a": [-1]}]  # fmt: skip
+ODD = [None, True, False, 0, -1, 1, 63, 2**53, 2**64, 10**30, -0.5, 1e308, "", "-1", "canary", "shadow", "0" * 16,
+       "x@-1", [], [1], ["a", None], {}, {"a": "b"}, {"rows": 1, "ms": 1.0}, {"a": [1, 2]}, {"a": [-1]}]  # fmt: skip
 SOURCES = ["r.requests/0", "r.requests/1", "new/7", ""]
 
 
