@@ -22,6 +22,7 @@ from bench.scene import Scene, scene
 from bench.traffic import FEATURES
 from coalmine.models import Feature, OutputKind, load, pack
 from coalmine.policies import (
+    HEARTBEAT_LIFE_MS,
     Command,
     Memory,
     ModelRef,
@@ -60,6 +61,7 @@ RATE = 400.0
 MOVED = FEATURES[7]
 WORKERS = 3
 CONFIRM_SECONDS = 5.0
+NO_JUDGE = "no analyzer is alive: automatic decisions are off"
 
 
 def pack_three(folder: Path) -> tuple[Path, Path]:
@@ -280,16 +282,36 @@ def test_ten_copies_of_a_command_have_one_effect_and_one_answer(live: Scene) -> 
     assert len([event for event in events(live) if event.command_id == "once"]) == 1
 
 
-def test_a_rollback_is_obeyed_with_no_judge_alive_and_the_command_line_says_so(live: Scene) -> None:
+def test_the_command_line_does_not_miss_a_judge_that_is_alive(live: Scene) -> None:
+    start(live, live.canary, hold_ms=3_600_000)
+
+    told = [coalmine(live, verb, "bench") for verb in ("pause", "rollback")]
+
+    assert [(done.returncode, done.stderr) for done in told] == [(0, ""), (0, "")]
+
+
+def test_a_rollback_is_obeyed_with_no_judge_alive_and_the_command_line_says_so(live: Scene, operator: Operator) -> None:
     start(live, live.canary, hold_ms=3_600_000)
     live.analyzers.pop().kill()
+    until_silent(live, operator)
 
     told = coalmine(live, "rollback", "bench")
 
     assert told.returncode == 0, told.stderr
     assert "rolled back" in told.stdout
     assert f"confirmed by {WORKERS} of {WORKERS} workers" in told.stdout
+    assert NO_JUDGE in told.stderr
     assert live.installation.state().weight == 0
+
+
+def until_silent(live: Scene, operator: Operator) -> None:
+    """Wait until no analyzer counts as alive: a killed one says no farewell, its last heartbeat must grow old."""
+
+    def is_silent() -> bool:
+        operator.read_heartbeats()
+        return not operator.picture.has_judge(operator.clock())
+
+    wait_for(is_silent, HEARTBEAT_LIFE_MS / 1_000 + 5, "the silence of the analyzer", live.alive(), 0.2)
 
 
 def coalmine(live: Scene, *arguments: str) -> "subprocess.CompletedProcess[str]":
