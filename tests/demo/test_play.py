@@ -77,12 +77,13 @@ def playing(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
         process.communicate()
 
 
-def test_crash_is_rolled_back_and_every_request_is_answered_once(tmp_path: Path) -> None:
+def test_crash_is_rolled_back_on_errors_and_every_request_is_answered_once(tmp_path: Path) -> None:
     process = demo(tmp_path, "--scenario", "crash")
     output, errors = process.communicate(timeout=90)
 
     assert (process.returncode, errors) == (0, "")
     assert "✖ rolled back" in output
+    assert re.search(r"^\[.*\] rolled back from 10 %: errors got worse with the canary: ", output, re.MULTILINE)
     assert re.search(r"[\d,]+ requests: each was answered exactly once", output)
     assert "stable stepped in for the canary" in output
     assert alive(tmp_path) == []
