@@ -1,7 +1,7 @@
 """`coalmine run`: the processes of workers. One role and one rollout run in this process, more in children of it.
 
 A child that ends on its own ends all the others with its exit code: a supervisor above starts the whole again, and no
-part stays up alone and silent.
+part stays up alone and silent. The codes are those of a worker, also where a child left none of its own.
 """
 
 import multiprocessing
@@ -18,6 +18,7 @@ from coalmine.policies import Plan
 
 from .logs import configure_logging
 from .settings import Settings
+from .streams.exits import BAD_CONFIG, FAULT, STOPPED, TOO_SLOW, UNREACHABLE
 
 __all__ = ["run"]
 
@@ -42,7 +43,7 @@ class Duty:
 
 
 def run(plans: Sequence[Plan], settings: Settings, role: str = "all", processes: int = 1) -> int:
-    """Run workers until they are stopped; return the exit code of `worker.run`.
+    """Run workers until they are stopped; return one of the exit codes in `streams.exits`.
 
     `role` is score, analyze or all. Every rollout has `processes` scoring processes; one process analyzes all. Raises
     BrokerError when Kafka does not answer or lets writers of the control topic set its clock.
@@ -112,7 +113,7 @@ def banner(duty: Duty, settings: Settings) -> str:
 
 
 def supervise(duties: Sequence[Duty], settings: Settings) -> int:
-    """Run each duty in a child; return the first exit code that is not 0, or 0 after an ordered stop."""
+    """Run each duty in a child; return the code of the one that ended the others, or the worst code of the stop."""
     context = multiprocessing.get_context("spawn")
     children = [context.Process(target=perform, args=(duty, settings, True)) for duty in duties]
     stopping = False
@@ -129,19 +130,28 @@ def supervise(duties: Sequence[Duty], settings: Settings) -> int:
     if stopping:  # the signal came before there was a child to pass it on to
         terminate(children)
     wait([child.sentinel for child in children])
-    code = 0 if stopping else next((abs(c.exitcode or 0) for c in children if not c.is_alive()), 0)
+    code = 0 if stopping else next((code_of(c.exitcode) for c in children if not c.is_alive()), 0)
     terminate(children)
-    for child in children:
-        child.join(STOP_SECONDS)
-        if child.is_alive():
-            child.kill()
-            child.join()
-    return code or max(code_after_stop(child.exitcode or 0) for child in children)
+    codes = [code_of_stop(child) for child in children]
+    return code or max(codes)
 
 
-def code_after_stop(code: int) -> int:
-    """Return the exit code to report of a child that was asked to stop; -15 is one that had not begun to listen."""
-    return 0 if code == -signal.SIGTERM else abs(code)
+def code_of_stop(child: SpawnProcess) -> int:
+    """Wait until a child that was asked to stop has ended, by force if need be; return the exit code to report of it.
+
+    One that the request itself ended had not begun to listen: it had nothing to stop.
+    """
+    child.join(STOP_SECONDS)
+    if child.is_alive():
+        child.kill()
+        child.join()
+        return TOO_SLOW
+    return 0 if child.exitcode == -signal.SIGTERM else code_of(child.exitcode)
+
+
+def code_of(exitcode: int | None) -> int:
+    """Return the exit code to report of a child that ended by itself; one that left no code of a worker had a fault."""
+    return exitcode if exitcode in (STOPPED, BAD_CONFIG, UNREACHABLE, TOO_SLOW) else FAULT
 
 
 def terminate(children: Sequence[SpawnProcess]) -> None:

@@ -1,9 +1,5 @@
 """The process of a worker: starts its apps, watches them, stops them in order, ends with a code that says why.
 
-    0   stopped by a signal          64  a rollout file or the settings cannot be used
-    69  Kafka or the model store could not be reached at the start
-    70  a fault: start me again      71  the stop took too long
-
 Faust's own runner has no choice of codes and hangs after some crashes; so the loop is ours, every wait in it has a
 limit, and the process ends by `os._exit`, because threads of clients may wait for a broker that is gone.
 """
@@ -25,13 +21,9 @@ from aiokafka.errors import KafkaConnectionError
 
 from coalmine.errors import BrokerError, ConfigError, ModelError
 
-__all__ = ["BAD_CONFIG", "FAULT", "STOPPED", "TOO_SLOW", "UNREACHABLE", "Work", "run", "step_back"]
+from .exits import BAD_CONFIG, FAULT, STOPPED, TOO_SLOW, UNREACHABLE
 
-STOPPED = 0
-BAD_CONFIG = 64
-UNREACHABLE = 69
-FAULT = 70
-TOO_SLOW = 71
+__all__ = ["Work", "run", "step_back"]
 
 DRAIN_SECONDS = 3.0
 """How long a stop waits for the batches in progress, so that it repeats none."""

@@ -8,23 +8,46 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from coalmine import run
 from coalmine.settings import Settings
+from coalmine.streams.exits import FAULT, UNREACHABLE
 
 
 def perform(duty: run.Duty, settings: Settings, is_child: bool) -> None:
     role = duty.role
-    if role == "fault":
-        os._exit(70)
-    if role == "killed":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if role == "deaf":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    print(role, flush=True)
+    if role in ENDS:
+        ENDS[role]()
+    if role in AT_THE_STOP:
+        signal.signal(signal.SIGTERM, AT_THE_STOP[role])
+    os.write(sys.stdout.fileno(), f"{role}\n".encode())  # at once: the lines of both children go into one pipe
     time.sleep(60)
+
+
+def raise_error() -> None:
+    raise RuntimeError("as staged")
+
+
+def be_killed(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+ENDS: dict[str, Callable[[], None]] = {
+    "unreachable": lambda: os._exit(UNREACHABLE),
+    "fault": lambda: os._exit(FAULT),
+    "raised": raise_error,
+    "killed": be_killed,
+}
+"""How the first child ends by itself."""
+
+AT_THE_STOP: dict[str, Any] = {
+    "deaf": signal.SIG_IGN,
+    "killed-at-the-stop": be_killed,
+}
+"""What the first child does when it is asked to stop."""
 
 
 def signal_before_the_start() -> None:
@@ -40,7 +63,8 @@ def signal_before_the_start() -> None:
 
 if __name__ == "__main__":
     run.perform = perform
-    run.STOP_SECONDS = 1.0
+    if sys.argv[1] == "deaf":
+        run.STOP_SECONDS = 1.0
     if "early" in sys.argv:
         signal_before_the_start()
     sys.exit(run.supervise([run.Duty(sys.argv[1], ()), run.Duty("wait", ())], Settings()))

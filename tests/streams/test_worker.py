@@ -13,7 +13,7 @@ import pytest
 
 from coalmine.errors import BrokerError
 from coalmine.streams import worker
-from coalmine.streams.worker import BAD_CONFIG, FAULT, STOPPED, TOO_SLOW, UNREACHABLE
+from coalmine.streams.exits import BAD_CONFIG, FAULT, STOPPED, TOO_SLOW, UNREACHABLE
 from tests.kafka.relay import Orders
 from tests.kafka.traffic import Relay
 
