@@ -56,22 +56,25 @@ class Namespace:
         document: dict[str, object] = json.loads(self.call("get", rollout, "-o", "json").stdout)
         return document
 
-    def started(self) -> str:
-        """Return the name of a rollout that has just been started."""
+    def started(self, more: str = "") -> str:
+        """Return the name of a rollout that has just been started; `more` goes into its file."""
         rollout = f"r-{uuid.uuid4().hex[:8]}"
-        result = self.call("start", rollout, "--canary", "c/2", "--digest", DIGEST, "--file", self.file(rollout))
+        result = self.call("start", rollout, "--canary", "c/2", "--digest", DIGEST, "--file", self.file(rollout, more))
         assert result.exit_code == 0, result.stderr
         return rollout
 
-    def ramped(self) -> str:
-        """Return the name of a rollout in its first step, entered as the analyzer enters it."""
-        rollout = self.started()
-        attempt = self.state(rollout)["attempt"]
-        frozen = {"rows": 1000, "calls": 100, "error_rate": 0.0}
-        self.command(command="advance", rollout=rollout, step=1, frozen=frozen, issued_by="analyzer",
-                     attempt=attempt, expected_revision=1)  # fmt: skip
+    def ramped(self, more: str = "") -> str:
+        """Return the name of a rollout in its first step, of 1 %, entered as the analyzer enters it."""
+        rollout = self.started(more)
+        self.decide(rollout, "advance", step=1, frozen={"rows": 1000, "calls": 100, "error_rate": 0.0})
         assert self.state(rollout)["weight"] == 1.0
         return rollout
+
+    def decide(self, rollout: str, command: str, **fields: object) -> None:
+        """Write a command as the analyzer does."""
+        state = self.state(rollout)
+        self.command(command=command, rollout=rollout, issued_by="analyzer", attempt=state["attempt"],
+                     expected_revision=state["revision"], **fields)  # fmt: skip
 
     def beat(self, rollout: str, worker: str, control_offset: int, digest: str = DIGEST) -> None:
         """Write a heartbeat of a scoring worker."""

@@ -24,6 +24,12 @@ pytestmark = pytest.mark.kafka
 
 NO_ANALYZER = "no analyzer is alive: automatic decisions are off"
 
+STEPS_WITH_APPROVAL = """\
+steps:
+  - {weight: 1%, hold: 10m, samples: 100, margin_factor: 2, approval: true}
+  - {weight: 50%, hold: 10m, samples: 100, approval: true}
+"""
+
 
 def wait_for(fact: Callable[[], bool], seconds: float = 10.0) -> None:
     """Wait until a fact holds."""
@@ -207,6 +213,25 @@ def test_every_verb_does_what_it_says(namespace: Namespace) -> None:
         "rolled back (revision 8)",
         "started again (revision 9)",
     ]
+
+
+def test_approve_lets_a_step_go_on_only_once_it_waits_for_a_person(namespace: Namespace) -> None:
+    rollout = namespace.ramped(STEPS_WITH_APPROVAL)
+
+    early = namespace.call("approve", rollout)
+    namespace.decide(rollout, "advance", step=2)
+    waits = namespace.call("wait", rollout, "-t", "20s")
+    first = namespace.call("approve", rollout, "-m", "looks well", "--no-wait")
+    namespace.decide(rollout, "promote")
+    last = namespace.call("approve", rollout, "--no-wait")
+
+    assert (early.exit_code, early.stdout) == (1, "")
+    assert "approve refused: approve is not possible while the rollout is progressing" in early.stderr
+    assert waits.exit_code == Exit.NEEDS_A_PERSON
+    assert first.stdout.startswith(f"rollout '{rollout}' moved to the next step (revision 4)\n")
+    assert "canary gets 50 %" in first.stdout
+    assert last.stdout.startswith(f"rollout '{rollout}' promoted (revision 6)\n")
+    assert namespace.state(rollout)["phase"] == "promoted"
 
 
 @pytest.mark.parametrize(
