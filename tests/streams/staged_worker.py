@@ -77,7 +77,8 @@ def main(scene: str) -> None:
         os._exit(0)
     worker.STOP_SECONDS = 0.2
     worker.LAST_NET_SECONDS = 0.5 if scene == "held loop" else worker.LAST_NET_SECONDS
-    worker.REBALANCE_SECONDS = worker.REBALANCE_CHECK_SECONDS = 0.1
+    if scene == "stuck":
+        worker.REBALANCE_SECONDS = worker.REBALANCE_CHECK_SECONDS = 0.1
     run(lambda: set_up(scene), watch_parent=True)
 
 
