@@ -7,8 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-__all__ = ["Usage", "Worker", "python", "usage"]
+__all__ = ["Usage", "Worker", "python", "run_to_end", "usage"]
 
 TICKS = os.sysconf("SC_CLK_TCK")
 STOP_SECONDS = 20.0
@@ -31,6 +32,28 @@ class Usage:
 def python(module: str, *arguments: str) -> list[str]:
     """Return the command line that runs a module with this interpreter."""
     return [sys.executable, "-m", module, *arguments]
+
+
+def run_to_end(
+    command: Sequence[str], output: IO[str], folder: Path, seconds: float, environment: Mapping[str, str] | None = None
+) -> int:
+    """Run a command in `folder` and return its exit code; one that takes longer is killed and gives -9.
+
+    It gets nothing to read, a session of its own, and `environment` in place of ours if there is one.
+    """
+    process = subprocess.Popen(
+        list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, start_new_session=True,
+        env=None if environment is None else dict(environment),
+    )  # fmt: skip
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return -signal.SIGKILL
+    finally:
+        # Ctrl-C comes by here too: a session of its own does not hear it.
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def usage(session: int) -> Usage:
