@@ -118,10 +118,16 @@ class Installation:
         """Return once a process has said in a heartbeat that it holds partitions."""
         wait_for(lambda: self._holds_partitions(worker.pid), READY_SECONDS, "ready", {"worker": worker}, 0.5)
 
+    def workers(self) -> set[str]:
+        """Return the ids of all processes that ever sent a heartbeat; each process has one of its own."""
+        return {beat.worker for beat in self._beats()}
+
     def _holds_partitions(self, pid: int) -> bool:
         """Tell whether a heartbeat of the process has named partitions; the id of a worker ends in its pid."""
-        beats = [decode_beat(m.value()) for batch in self.log.read(self.topics.workers) for m in batch]
-        return any(any(beat.partitions.values()) for beat in beats if str(pid) in beat.worker.split("-"))
+        return any(any(beat.partitions.values()) for beat in self._beats() if str(pid) in beat.worker.split("-"))
+
+    def _beats(self) -> list[Heartbeat]:
+        return [decode_beat(m.value()) for batch in self.log.read(self.topics.workers) for m in batch if m.value()]
 
     def state(self) -> State:
         """Return the fold of the control log."""
