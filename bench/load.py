@@ -55,14 +55,21 @@ class Load(msgspec.Struct, kw_only=True):
 class Sent(msgspec.Struct, kw_only=True):
     """What was sent: request `first + i` was due at `t0 + i / rate` (epoch seconds), `count` of them.
 
-    `late_p99_ms`: 99 % left the schedule by less than this.
+    `seconds`: real time from `t0` until the last of them was written. `late_p99_ms`: 99 % left the schedule by less
+    than this.
     """
 
     t0: float
     rate: float
     first: int
     count: int
+    seconds: float
     late_p99_ms: float
+
+    @property
+    def real_rate(self) -> float:
+        """Requests a second that were really sent."""
+        return self.count / self.seconds if self.seconds > 0 else 0.0
 
 
 def main() -> None:
@@ -112,9 +119,10 @@ def send(load: Load, is_wanted: Callable[[], bool]) -> Sent:
         time.sleep(max(BREATH, min(NAP, t0 + sent / load.rate - time.time())))
     if producer.flush(60):
         raise TimeoutError("the load was not written within 60 s")
+    seconds = time.time() - t0
     late.sort()
     p99 = late[int(len(late) * 0.99)] * 1e3 if late else 0.0
-    return Sent(t0=t0, rate=load.rate, first=load.first, count=sent, late_p99_ms=round(p99, 3))
+    return Sent(t0=t0, rate=load.rate, first=load.first, count=sent, seconds=seconds, late_p99_ms=round(p99, 3))
 
 
 def body(load: Load, traffic: Traffic, number: int, t0: float) -> bytes | None:

@@ -11,12 +11,13 @@ from collections import Counter
 from coalmine.policies import Phase, Rollback
 
 from .evidence import Report
+from .load import Sent
 from .measure import wait_for
 from .pair import pack_twins
 from .rig import Site
 from .scene import Scene, scene
 
-__all__ = ["null_live"]
+__all__ = ["event_speed", "null_live"]
 
 RATE = 3_000
 """Requests a second of real time."""
@@ -68,7 +69,7 @@ def null_live(kafka: Site, attempts: int = 50) -> Report:
         if any(codes := live.close()):
             raise RuntimeError(f"processes ended with {codes}")
         verdict = live.collect().verdict
-    speed = EVENT_MS / 1e3 * sent.rate
+    speed = event_speed(sent)
     report.bar("speed of event time", f"{speed:.0f} x life", ">= 100", speed >= 100)
     report.figure("promoted", str(ends["promoted"]))
     report.figure("undecided", str(ends["undecided"]))
@@ -78,6 +79,11 @@ def null_live(kafka: Site, attempts: int = 50) -> Report:
     report.figure("requests", f"{verdict.requests:,}, {errors:.2%} of them unanswerable")
     report.bar("lost, doubled or misrouted", "; ".join(verdict.problems) or "0", "0", verdict.is_exact)
     return report
+
+
+def event_speed(sent: Sent) -> float:
+    """Return how many seconds of event time passed in a second of real time, by what was really sent."""
+    return EVENT_MS / 1e3 * sent.real_rate
 
 
 def attempt(live: Scene) -> tuple[str, float, str]:
