@@ -30,18 +30,19 @@ REPEATS = frozenset({"repeated", "doubled_outcomes"})
 class Verdict:
     """What was found. Lists name requests as `partition@offset`.
 
-    `lost`: no answer. `repeated`: more than one record. `contradicted`: records that differ, of one revision, or a
-    prediction and an error record. `strays`: records of no request. `doubled_outcomes`, `missing_outcomes`: more or
-    fewer than one live outcome. `other_outcomes`: no outcome equals an answer of the same revision. `wrong_variant`:
-    the variant does not follow from `u` and the weight. `not_sticky`: the key has two hashes in one attempt.
-    `not_finite`: a published number that is none. `letters_wrong`: a request with an error record but not exactly one
-    dead letter, or a dead letter of one with an answer. `shares_off`: revisions whose share of canary keys is not the
-    weight, in words.
+    `extra`, `extra_outcomes`: answers and live outcomes beyond the first of a request. `lost`: no answer. `repeated`:
+    more than one record. `contradicted`: records that differ, of one revision, or a prediction and an error record.
+    `strays`: records of no request. `doubled_outcomes`, `missing_outcomes`: more or fewer than one live outcome.
+    `other_outcomes`: no outcome equals an answer of the same revision. `wrong_variant`: the variant does not follow
+    from `u` and the weight. `not_sticky`: the key has two hashes in one attempt. `not_finite`: a published number that
+    is none. `letters_wrong`: a request with an error record but not exactly one dead letter, or a dead letter of one
+    with an answer. `shares_off`: revisions whose share of canary keys is not the weight, in words.
     """
 
     requests: int
     answered: int
     extra: int
+    extra_outcomes: int
     errors: Mapping[str, int]
     lost: list[str]
     repeated: list[str]
@@ -136,6 +137,7 @@ class Checker:
             requests=len(places),
             answered=int(np.count_nonzero(answer_counts)),
             extra=len(answers.pos) - int(np.count_nonzero(answer_counts)),
+            extra_outcomes=len(outcomes.pos) - int(np.count_nonzero(outcome_counts)),
             errors=Counter(self._errors.values()),
             lost=names(np.flatnonzero(answer_counts == 0)),
             repeated=names(np.flatnonzero(answer_counts > 1)),

@@ -1,4 +1,4 @@
-"""Workers that are killed, stopped, joined and fed poison under load, on a real Kafka, at full size.
+"""Workers that are killed and stopped under load, on a real Kafka, at full size.
 
 Traffic is open-loop: it never waits for a worker. After each proof all requests and all records are read back and
 judged by the verifier. Session timeout and commit interval are the defaults (6 s, 0.5 s).
@@ -6,18 +6,18 @@ judged by the verifier. Session timeout and commit interval are the defaults (6 
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .collect import Collected
 from .evidence import Report
-from .measure import wait_for
 from .rig import Site
 from .scene import Scene, scene
 
-__all__ = ["RATE", "STEADY", "begin", "catch_up", "finish", "kill_scorer", "rebalance", "stop_scorer", "told"]
+__all__ = ["RATE", "STEADY", "begin", "catch_up", "finish", "kill_scorer", "recovery_seconds", "stop_scorer", "told"]
 
 RATE = 1_500
 """Requests a second while workers come and go."""
@@ -28,41 +28,63 @@ COMMIT_SECONDS = 0.5
 OPEN = 2 * 2_000
 """Requests in the two polls that may be open at once: one waits for its canary, the next is being answered."""
 
-PACE = 3.0
-"""Seconds between the join of a worker and its leave."""
-
 STEADY = "  - {weight: 10%, hold: 24h, samples: 100}"
 """A rollout that stays in its first step."""
 
 
 def kill_scorer(kafka: Site, kills: int = 20) -> Report:
     """Kill the only scoring worker at random moments and start another at once."""
-    report = Report("kill-scorer", f"One scoring worker under {RATE}/s is killed (SIGKILL) 1 to 6 s after it has "
-                    "caught up, and another is started at once, as a supervisor would. Recovery is the time from "
-                    "the kill to the next answer.")  # fmt: skip
+    report = Report("kill-scorer", f"One scoring worker under {RATE}/s is killed (SIGKILL), and another is started at "
+                    "once, as a supervisor would. Half of the kills, in random order, come 1 to 6 s after it has "
+                    "caught up; the others 0.2 to 10 s after its start, whatever it does by then: it starts, joins, "
+                    "works off the backlog, or has caught up. Recovery is the time from a kill to the next answer; "
+                    "where the next kill comes before an answer, it counts from that one.")  # fmt: skip
     rng, killed_at = random.Random(7), []
+    waits = [True, False] * (kills // 2)
+    rng.shuffle(waits)
     with scene(kafka, STEADY) as live:
         begin(live)
         live.start_load(RATE)
-        for _ in range(kills):
-            catch_up(live)
-            time.sleep(rng.uniform(1, 6))
+        for is_awaited in waits:
+            behind = await_the_moment(live, is_awaited, rng)
             live.scorers.pop().kill()
             killed_at.append(time.time() * 1e3)
             live.add_scorer()
+            report.line(
+                f"killed {'when it had caught up' if is_awaited else 'at any moment'}; open requests: {behind:,}"
+            )
         catch_up(live)
         found = finish(live)
-    recoveries = [seconds_to_next(found, at) for at in killed_at]
+    judge_kills(report, found, killed_at)
+    return report
+
+
+def await_the_moment(live: Scene, is_awaited: bool, rng: random.Random) -> int:
+    """Return when the worker, which was just started, is to be killed, with the number of open requests."""
+    if is_awaited:
+        catch_up(live)
+        time.sleep(rng.uniform(1, 6))
+    else:
+        time.sleep(rng.uniform(0.2, 10))
+        live.scorers[-1].assert_alive()
+    return open_requests(live)
+
+
+def judge_kills(report: Report, found: Collected, killed_at: Sequence[float]) -> None:
+    """Report what the kills (epoch ms) left behind."""
+    verdict, kills = found.verdict, len(killed_at)
     bound = kills * (RATE * COMMIT_SECONDS + OPEN)
-    verdict = found.verdict
     report.figure("requests", f"{verdict.requests:,}")
     report.bar("lost", str(len(verdict.lost)), "0", not verdict.lost)
-    report.bar("repeated answers", f"{verdict.extra:,} ({verdict.extra / kills:.0f} a kill)", f"<= {bound:,.0f}",
-               verdict.extra <= bound)  # fmt: skip
+    for name, extra in (("answers", verdict.extra), ("outcomes", verdict.extra_outcomes)):
+        report.bar(f"repeated {name}", f"{extra:,} ({extra / kills:.0f} a kill)", f"<= {bound:,.0f}", extra <= bound)
+    report.figure("rate x commit interval x kills", f"{kills * RATE * COMMIT_SECONDS:,.0f}")
     report.bar("wrong, contradicted, not sticky", told(verdict.mistakes), "0", verdict.is_valid)
+    recoveries = recovery_seconds(found.answered_ms, killed_at)
+    report.figure("kills before an answer", str(kills - len(recoveries)))
     report.bar("recovery, median", f"{median(recoveries):.1f} s", "<= 10 s", median(recoveries) <= 10)
     report.figure("recovery, longest", f"{max(recoveries):.1f} s")
-    return report
+    report.figure("longest gap between two answers", f"{np.diff(found.answered_ms).max() / 1e3:.1f} s")
 
 
 def stop_scorer(kafka: Site, stops: int = 10) -> Report:
@@ -90,48 +112,6 @@ def stop_scorer(kafka: Site, stops: int = 10) -> Report:
     report.bar("exit, longest", f"{max(seconds):.1f} s", "<= 15 s", max(seconds) <= 15)
     report.bar("exit codes", ", ".join(map(str, sorted(set(codes)))), "0", not any(codes))
     return report
-
-
-def rebalance(kafka: Site, seconds: float = 60.0) -> Report:
-    """Let more workers join and leave, one after the other."""
-    report = Report("rebalance", f"Two scoring workers under {RATE}/s. For {seconds:.0f} s others join, each as soon "
-                    f"as it has started, and leave (SIGTERM) {PACE:.0f} s later; the next one starts "
-                    "meanwhile.")  # fmt: skip
-    with scene(kafka, STEADY) as live:
-        begin(live)
-        live.installation.await_ready(live.add_scorer())
-        live.start_load(RATE)
-        catch_up(live)
-        began = time.time()
-        codes = list(joins_and_leaves(live, began + seconds))
-        ended = time.time()
-        catch_up(live)
-        found = finish(live)
-    gaps = np.diff(found.answered_ms[(found.answered_ms >= began * 1e3) & (found.answered_ms <= ended * 1e3)])
-    verdict = found.verdict
-    report.figure("joins, and as many leaves", str(len(codes)))
-    report.figure("requests", f"{verdict.requests:,}")
-    report.bar("lost", str(len(verdict.lost)), "0", not verdict.lost)
-    report.figure("repeated", str(verdict.extra))
-    report.bar("wrong, contradicted, not sticky", told(verdict.mistakes), "0", verdict.is_valid)
-    report.bar("longest gap between two answers", f"{gaps.max() / 1e3:.1f} s", "<= 15 s", bool(gaps.max() <= 15_000))
-    report.bar("exit codes of those that left", ", ".join(map(str, sorted(set(codes)))), "0", not any(codes))
-    return report
-
-
-def joins_and_leaves(live: Scene, until: float) -> Iterator[int]:
-    """Let worker after worker join and leave until `time.time()` is `until`; yield the exit code of each."""
-    coming = live.add_scorer()
-    is_last = False
-    while not is_last:
-        here = coming
-        wait_for(lambda w=here: "ready: " in w.tail(), 30, "a join", live.alive())  # type: ignore[misc]
-        is_last = time.time() + PACE >= until
-        if not is_last:
-            coming = live.add_scorer()
-        time.sleep(PACE)
-        live.scorers.remove(here)
-        yield here.stop()
 
 
 def begin(live: Scene) -> None:
@@ -171,7 +151,11 @@ def told(mistakes: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in mistakes.items()) or "0"
 
 
-def seconds_to_next(found: Collected, at_ms: float) -> float:
-    """Return the seconds from a moment (epoch ms) to the next answer, infinite when there is none."""
-    later = found.answered_ms[np.searchsorted(found.answered_ms, at_ms, side="right") :]
-    return float(later[0] - at_ms) / 1e3 if len(later) else float("inf")
+def recovery_seconds(answered_ms: NDArray[np.int64], killed_at: Sequence[float]) -> list[float]:
+    """Return the seconds from a kill to the next answer (both in epoch ms, rising), infinite when there is none.
+
+    A kill that came before an answer to the one before it is the one that counts.
+    """
+    later = np.searchsorted(answered_ms, killed_at, side="right")
+    last = {int(position): at for position, at in zip(later, killed_at, strict=True)}
+    return [float(answered_ms[i] - at) / 1e3 if i < len(answered_ms) else float("inf") for i, at in last.items()]

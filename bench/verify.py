@@ -15,12 +15,13 @@ from .clean_clone import clean_clone
 from .commands import commands
 from .demo_runs import demo_runs
 from .evidence import Report
-from .faults import kill_scorer, rebalance, stop_scorer
+from .faults import kill_scorer, stop_scorer
 from .kill_analyzer import kill_analyzer
 from .latency import latency
 from .null_live import null_live
 from .poison_run import poisoned
 from .promised_tests import promised_tests
+from .rebalance import rebalance
 from .rig import Site, site
 from .throughput import throughput
 

@@ -168,9 +168,12 @@ def test_a_missing_outcome_is_found(run: Run) -> None:
 
 
 def test_a_doubled_outcome_is_found(run: Run) -> None:
-    run.outcomes.append(run.outcome(10))
+    run.outcomes += [run.outcome(10), run.outcome(10)]
 
-    assert run.verdict().problems == {"doubled_outcomes": ["0@10"]}
+    verdict = run.verdict()
+
+    assert verdict.problems == {"doubled_outcomes": ["0@10"]}
+    assert verdict.extra_outcomes == 2
 
 
 def test_a_shadow_outcome_is_nobodys_answer(run: Run) -> None:
