@@ -10,6 +10,7 @@ import numpy as np
 from .collect import Collected
 from .evidence import Report
 from .faults import RATE, STEADY, begin, catch_up, finish, told
+from .installation import READY_SECONDS
 from .measure import wait_for
 from .processes import Worker
 from .rig import Site
@@ -28,9 +29,6 @@ MOST_GUESTS = 6
 
 READY = "ready: "
 """What a worker logs of each assignment it gets."""
-
-JOIN_SECONDS = 30.0
-"""Deadline for a join."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ def is_over(visits: list[Future[Visit]], seconds: float) -> bool:
 def visit_of(worker: Worker) -> Visit:
     """Wait until a worker that was just started has joined, let it stay for a while, and make it leave."""
     started = time.time()
-    wait_for(lambda: READY in worker.output.read_text(), JOIN_SECONDS, "a join", {"joiner": worker}, 0.05)
+    wait_for(lambda: READY in worker.output.read_text(), READY_SECONDS, "a join", {"joiner": worker}, 0.05)
     joined = time.time()
     time.sleep(PACE)
     code = worker.stop()
