@@ -122,7 +122,12 @@ def begin(live: Scene) -> None:
 
 
 def catch_up(live: Scene) -> None:
-    """Return once the workers answer what is sent now: less than a second of traffic is open."""
+    """Return once every worker holds partitions and what is sent now is answered: less than a second of it is open.
+
+    Right after a worker has gone nothing is open yet either, and the next one may not even listen to signals.
+    """
+    for worker in live.scorers:
+        live.installation.await_ready(worker)
     deadline = time.monotonic() + 60
     while open_requests(live) > RATE:
         for worker in live.scorers:
