@@ -104,15 +104,19 @@ class Installation:
                     expected_revision=state.revision)
         )  # fmt: skip
 
-    def worker(self, role: str, name: str = "") -> Worker:
-        """Start `coalmine run` in one role; `name` tells several of a role apart."""
-        command = [str(Path(sys.executable).parent / "coalmine"), "run", str(self.file), "--role", role]
-        environment = {
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment of its processes."""
+        return {
             "COALMINE_KAFKA__BOOTSTRAP_SERVERS": self.log.bootstrap,
             "COALMINE_NAMESPACE": self.namespace,
             **self.environment,
         }
-        return Worker(command, self.directory / f"{self.namespace}-{role}{name}.log", environment)
+
+    def worker(self, role: str, name: str = "") -> Worker:
+        """Start `coalmine run` in one role; `name` tells several of a role apart."""
+        command = [str(Path(sys.executable).parent / "coalmine"), "run", str(self.file), "--role", role]
+        return Worker(command, self.directory / f"{self.namespace}-{role}{name}.log", self.settings)
 
     def await_ready(self, worker: Worker) -> None:
         """Return once a process has said in a heartbeat that it holds partitions."""

@@ -77,8 +77,16 @@ class Figures:
     verdict: Verdict
 
 
+class Alive(Protocol):
+    """A process that should not have ended."""
+
+    def assert_alive(self) -> None:
+        """Raise RuntimeError when it has."""
+        ...
+
+
 def wait_for(
-    fact: Callable[[], bool], seconds: float, what: str, workers: Mapping[str, Worker], glance: float = GLANCE
+    fact: Callable[[], bool], seconds: float, what: str, workers: Mapping[str, Alive], glance: float = GLANCE
 ) -> None:
     """Wait until `fact()`, looking every `glance` seconds.
 

@@ -10,7 +10,9 @@ import numpy as np
 from .collect import Collected
 from .evidence import Report
 from .faults import RATE, STEADY, begin, catch_up, finish, told
-from .processes import Worker
+from .guests import Guest, guest
+from .installation import READY_SECONDS
+from .measure import wait_for
 from .rig import Site
 from .scene import Scene, scene
 
@@ -19,11 +21,8 @@ __all__ = ["Visit", "has_held", "rebalance", "within"]
 PACE = 3.0
 """Seconds from one start to the next, and from the join of a worker to its leave."""
 
-LONGEST_WAIT = 9.0
-"""A worker that the group has not made a member this many seconds after its start leaves in the middle of its join."""
-
 AT_LEAST = 18
-"""Workers that come, and go, in 60 s that count as one every 3 s: on time 20 fit in."""
+"""Joins, and leaves, in 60 s that count as one every 3 s: on time 20 fit in."""
 
 MOST_GUESTS = 6
 """Workers that may be on their way, here or leaving at once; a start that would be one more has to wait."""
@@ -34,13 +33,10 @@ READY = "ready: "
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A worker that came and left (epoch seconds); `joined` is None where the group had not made it a member by then.
-
-    `has_held`: it was given partitions in between.
-    """
+    """A worker that joined and left (epoch seconds). `has_held`: it was given partitions in between."""
 
     started: float
-    joined: float | None
+    joined: float
     left: float
     has_held: bool
     code: int
@@ -50,19 +46,16 @@ def rebalance(kafka: Site, seconds: float = 60.0) -> Report:
     """Let more workers join and leave, at a pace that does not wait for them."""
     report = Report("rebalance", f"Two scoring workers under {RATE}/s. Every {PACE:.0f} s another is started; it "
                     f"leaves (SIGTERM) {PACE:.0f} s after it has joined, which is when the group has made it a member "
-                    f"and given it its share, and in the middle of its join {LONGEST_WAIT:.0f} s after its start. What "
-                    f"happens in the {seconds:.0f} s after the first has left counts; a leave is the end of the "
-                    "process.")  # fmt: skip
+                    f"and given it its share. What happens in the {seconds:.0f} s after the first of them has left "
+                    "counts; a leave is the end of the process.")  # fmt: skip
     with scene(kafka, STEADY) as live:
         begin(live)
         live.installation.await_ready(live.add_scorer())
         live.start_load(RATE)
         catch_up(live)
-        steady = list(live.scorers)
         visits = come_and_go(live, seconds)
-        live.scorers = steady
         judge_pace(report, visits, seconds)
-        report.figure("assignments that the first worker got", str(steady[0].output.read_text().count(READY)))
+        report.figure("assignments that the first worker got", str(live.scorers[0].output.read_text().count(READY)))
         catch_up(live)
         found = finish(live)
     judge_answers(report, visits, found)
@@ -72,13 +65,14 @@ def rebalance(kafka: Site, seconds: float = 60.0) -> Report:
 def judge_pace(report: Report, visits: Sequence[Visit], seconds: float) -> None:
     """Report how often workers came and went."""
     began = min(visit.left for visit in visits)
-    started = within(began, seconds, [visit.started for visit in visits])
+    joined = within(began, seconds, [visit.joined for visit in visits])
     left = within(began, seconds, [visit.left for visit in visits])
     least = AT_LEAST * seconds / 60
-    report.bar(f"came in {seconds:.0f} s", str(len(started)), f">= {least:.0f}", len(started) >= least)
-    report.bar(f"left in {seconds:.0f} s", str(len(left)), f">= {least:.0f}", len(left) >= least)
-    report.figure("came before, in and after these seconds", str(len(visits)))
-    report.figure("of these the group made a member", str(sum(visit.joined is not None for visit in visits)))
+    report.bar(f"joins in {seconds:.0f} s", str(len(joined)), f">= {least:.0f}", len(joined) >= least)
+    report.bar(f"leaves in {seconds:.0f} s", str(len(left)), f">= {least:.0f}", len(left) >= least)
+    report.figure("longest time from one join to the next", f"{max(np.diff(joined).tolist(), default=seconds):.1f} s")
+    report.figure("from start to join, median", f"{np.median([v.joined - v.started for v in visits]):.1f} s")
+    report.figure("joins before, in and after these seconds", str(len(visits)))
     report.figure("of these were given partitions", str(sum(visit.has_held for visit in visits)))
 
 
@@ -95,16 +89,16 @@ def judge_answers(report: Report, visits: Sequence[Visit], found: Collected) -> 
 
 
 def come_and_go(live: Scene, seconds: float) -> list[Visit]:
-    """Start a worker every `PACE` until `seconds` after the first one has left; return all visits."""
+    """Start a worker every `PACE` until `seconds` after the first one has left; return all visits, by their joins."""
     visits: list[Future[Visit]] = []
     with ThreadPoolExecutor(MOST_GUESTS) as pool:
         due = time.time()
         while not is_over(visits, seconds):
             if time.time() >= due and sum(not visit.done() for visit in visits) < MOST_GUESTS:
-                visits.append(pool.submit(visit_of, live.add_scorer()))
+                visits.append(pool.submit(visit_of, guest(live.installation, f"-guest-{len(visits)}")))
                 due = max(due + PACE, time.time())  # what was late is not made up for by a crowd
             time.sleep(0.05)
-    return [visit.result() for visit in visits]
+    return sorted((visit.result() for visit in visits), key=lambda visit: visit.joined)
 
 
 def is_over(visits: list[Future[Visit]], seconds: float) -> bool:
@@ -112,16 +106,12 @@ def is_over(visits: list[Future[Visit]], seconds: float) -> bool:
     return bool(visits) and visits[0].done() and time.time() >= visits[0].result().left + seconds
 
 
-def visit_of(worker: Worker) -> Visit:
-    """Let a worker that was just started join and stay for a while, or wait for its join for a while; make it leave."""
+def visit_of(worker: Guest) -> Visit:
+    """Wait until a worker that was just started has joined, let it stay for a while, and make it leave."""
     started = time.time()
-    joined = None
-    while joined is None and time.time() < started + LONGEST_WAIT:
-        worker.assert_alive()
-        joined = time.time() if READY in worker.output.read_text() else None
-        time.sleep(0.05)
-    if joined is not None:
-        time.sleep(PACE)
+    wait_for(lambda: READY in worker.output.read_text(), READY_SECONDS, "a join", {"joiner": worker}, 0.05)
+    joined = time.time()
+    time.sleep(PACE)
     code = worker.stop()
     return Visit(started, joined, time.time(), has_held(worker.output.read_text()), code)
 
