@@ -6,7 +6,7 @@ STOPPED = 0
 """Stopped by a signal, in order."""
 
 BAD_CONFIG = 64
-"""A rollout file or the settings cannot be used."""
+"""A rollout file or the settings cannot be used; to start again does not help."""
 
 UNREACHABLE = 69
 """Kafka or the model store could not be reached at the start."""

@@ -1,8 +1,8 @@
-"""Exit codes of commands; those of `run` are its own (64 bad file or settings, 69, 70, 71)."""
+"""Exit codes of commands; those of `run` are the workers', in `streams.exits`."""
 
 from enum import IntEnum
 
-__all__ = ["RUN_BAD_CONFIG", "RUN_UNREACHABLE", "Exit"]
+__all__ = ["Exit"]
 
 
 class Exit(IntEnum):
@@ -15,10 +15,3 @@ class Exit(IntEnum):
     TIMED_OUT = 4
     NEEDS_A_PERSON = 5
     INTERRUPTED = 130
-
-
-RUN_BAD_CONFIG = 64
-"""`run` cannot begin: a rollout file or the settings are wrong; starting it again does not help."""
-
-RUN_UNREACHABLE = 69
-"""`run` cannot begin: Kafka or the model store does not answer."""

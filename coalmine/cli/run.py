@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from coalmine.errors import BrokerError, ConfigError
+from coalmine.streams.exits import BAD_CONFIG, UNREACHABLE
 
-from .exits import RUN_BAD_CONFIG, RUN_UNREACHABLE
 from .group import fail
 from .options import Files, Flags, settings_of
 
@@ -41,10 +41,10 @@ def run(
         code = run_workers(plans, settings, role.value, processes)
     except ConfigError as error:
         fail(error)
-        raise typer.Exit(RUN_BAD_CONFIG) from error
+        raise typer.Exit(BAD_CONFIG) from error
     except BrokerError as error:
         fail(error)
-        raise typer.Exit(RUN_UNREACHABLE) from error
+        raise typer.Exit(UNREACHABLE) from error
     raise typer.Exit(code)
 
 

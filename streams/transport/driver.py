@@ -230,21 +230,18 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped h
             self.app.flow_control.clear()
             await self.transport.in_progress.drain(REVOKE_SECONDS)
             try:
-                await self._commit_once_more()
+                await self.commit_and_end_transactions()
             except Exception as error:  # noqa: BLE001 - a lost delivery stays in the producer and ends the worker
                 self.log.warning("commit before giving up partitions failed: %r", error)
         self.intake.release()
         await super().on_partitions_revoked(revoked)
 
     async def commit_and_end_transactions(self) -> None:
-        """Commit all that was acked before the worker stops.
+        """Commit all that was acked so far: a worker stops, or gives partitions up.
 
         Faust takes a commit that is in progress for this one; it may have begun before the last acks: 13 duplicates
         in ten clean stops.
         """
-        await self._commit_once_more()
-
-    async def _commit_once_more(self) -> None:
         while await self.maybe_wait_for_commit_to_finish():
             pass
         await self.commit()
