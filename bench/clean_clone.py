@@ -55,9 +55,7 @@ def clean_clone() -> bool:
     report = Report("clean-clone", ABOUT, command="python -m bench.verify clean-clone")
     with tempfile.TemporaryDirectory() as folder:
         try_clone(report, ROOT, Path(folder))
-    print(report.text(), flush=True)
-    report.write()
-    return report.is_met
+    return report.publish()
 
 
 def try_clone(report: Report, repository: Path, folder: Path) -> None:

@@ -191,9 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for (name, multiple), (world, bar) in DETECTION.items():
             detected(report, name, multiple, world, bar, partial(runs, count=options.runs // 2, until_rollback=True))
         late(report, runs(worse(ERRORS, ERRORS.base, LATE_LOOK), options.runs // 4, True))
-    print(report.text())
-    report.write()
-    return 0 if report.is_met else 1
+    return 0 if report.publish() else 1
 
 
 def false_rate(report: Report, name: str, looks: Sequence[int | None]) -> None:

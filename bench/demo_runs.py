@@ -62,9 +62,7 @@ def demo_runs(runs: int = 20) -> bool:
         report.bar(
             f"{scenario}: longest run", f"{longest:.0f} s", f"<= {LIMIT_SECONDS:.0f} s", longest <= LIMIT_SECONDS
         )
-    print(report.text(), flush=True)
-    report.write()
-    return report.is_met
+    return report.publish()
 
 
 def play(scenario: str) -> Told:

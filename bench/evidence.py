@@ -56,12 +56,13 @@ class Report:
             "", *table, *runs, "",
         ])  # fmt: skip
 
-    def write(self) -> Path:
-        """Write the report into `docs/evidence` and return where it is."""
+    def publish(self) -> bool:
+        """Print the report, write it into `docs/evidence`, and return whether its bars are met."""
+        text = self.text()
+        print(text, flush=True)
         EVIDENCE.mkdir(parents=True, exist_ok=True)
-        path = EVIDENCE / f"{self.name}.md"
-        path.write_text(self.text())
-        return path
+        (EVIDENCE / f"{self.name}.md").write_text(text)
+        return self.is_met
 
 
 def typed_command() -> str:

@@ -211,9 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for index in (4, 5, 6):
             bad = list(pool.map(partial(climbing, subgroup(index)), range(options.runs // 5), chunksize=2))
             stopped(report, index, bad)
-    print(report.text())
-    report.write()
-    return 0 if report.is_met else 1
+    return 0 if report.publish() else 1
 
 
 def stopped(report: Report, index: int, endings: Sequence[Ending]) -> None:

@@ -129,9 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, world in REGRESSIONS.items():
             rows = list(pool.map(partial(detection, world), seeds[: options.runs // 10], chunksize=4))
             caught(report, name, rows)
-    print(report.text())
-    report.write()
-    return 0 if report.is_met else 1
+    return 0 if report.publish() else 1
 
 
 def rate(report: Report, name: str, first_looks: Sequence[int | None]) -> None:

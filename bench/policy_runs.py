@@ -225,12 +225,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             value, bar, met = case.read(found)
             report.bar(f"{case.name} ({len(found)} runs)", value, bar, met)
             print(*report.figures[-1], sep=" | ", file=sys.stderr, flush=True)
-    print(report.text())
-    report.write()
+    is_met = report.publish()
     if time.monotonic() > ends:
         print("time is over: run it again to go on", file=sys.stderr)
         return 3
-    return 0 if report.is_met else 1
+    return 0 if is_met else 1
 
 
 def runs_of(case: Case, runs: int, seed: int, pool: ProcessPoolExecutor, ends: float) -> list[Run]:

@@ -52,9 +52,7 @@ def promised_tests(modules: Sequence[str] = MODULES) -> bool:
         # What pytest says of a failure names paths of this machine: it is for the terminal, not for the report.
         code = run_to_end(pytest_command(modules, document), sys.stderr, ROOT, LIMIT_SECONDS)
         tell(report, read(document), code)
-    print(report.text(), flush=True)
-    report.write()
-    return report.is_met
+    return report.publish()
 
 
 def pytest_command(modules: Sequence[str], document: Path) -> list[str]:

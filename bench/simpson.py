@@ -222,9 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     report.line("what `coalmine explain` says of the check at the end of the attempt with salt 1:")
     for text in runs[0].told:
         report.line(text)
-    print(report.text())
-    report.write()
-    return 0 if report.is_met else 1
+    return 0 if report.publish() else 1
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ __all__ = ["main", "throughput"]
 
 PARTITIONS = 4
 
+RIVALS = ("bare", "bare-0.5s", "Faust")
+"""Who takes turns with coalmine."""
+
 BARS = {
     "throughput / bare": (">=", 0.8),
     "throughput / Faust": (">=", 40.0),
@@ -107,25 +110,33 @@ def line(number: int, figures: Figures) -> str:
     return f"round {number + 1} {figures.runner:10} {rate:>10}  CPU us/event: {cpu}  peak RSS MB: {rss}"
 
 
+def coalmine_over_rivals(figures: dict[str, Figures]) -> dict[str, float]:
+    """Return the ratios of one round, coalmine's figure over that of each rival."""
+    ours, bare = figures["coalmine"], figures["bare"]
+    rivals = {name: figures[name] for name in RIVALS}
+    speeds = {name: ours.events_per_second / rival.events_per_second for name, rival in rivals.items()}
+    cpu = {name: ours.cpu_us["score"] / rival.cpu_us["score"] for name, rival in rivals.items()}
+    both = (ours.cpu_us["score"] + ours.cpu_us["analyze"]) / bare.cpu_us["score"]
+    return {
+        **{f"throughput / {name}": ratio for name, ratio in speeds.items()},
+        **{f"scorer CPU / {name}": ratio for name, ratio in cpu.items()},
+        "scorer + analyzer CPU / bare": both,
+    }
+
+
 def summarise(report: Report, rounds: list[dict[str, Figures]]) -> Report:
     """Fill the report with every run, the ratios of every round, and the medians held against the bars."""
+    found: dict[str, list[float]] = defaultdict(list)
     for number, figures in enumerate(rounds):
-        for name in ("bare", "bare-0.5s", "coalmine", "Faust"):
+        for name in (*RIVALS, "coalmine"):
             report.line(line(number, figures[name]))
-    ratios: dict[str, list[float]] = defaultdict(list)
-    for figures in rounds:
-        bare, timed, faust, ours = (figures[name] for name in ("bare", "bare-0.5s", "Faust", "coalmine"))
-        both = ours.cpu_us["score"] + ours.cpu_us["analyze"]
-        ratios["throughput / bare"].append(ours.events_per_second / bare.events_per_second)
-        ratios["throughput / bare-0.5s"].append(ours.events_per_second / timed.events_per_second)
-        ratios["throughput / Faust"].append(ours.events_per_second / faust.events_per_second)
-        ratios["scorer CPU / bare"].append(ours.cpu_us["score"] / bare.cpu_us["score"])
-        ratios["scorer CPU / bare-0.5s"].append(ours.cpu_us["score"] / timed.cpu_us["score"])
-        ratios["scorer + analyzer CPU / bare"].append(both / bare.cpu_us["score"])
-        ratios["scorer CPU / Faust"].append(ours.cpu_us["score"] / faust.cpu_us["score"])
-        ratios["scorer RSS MB"].append(ours.peak_rss_mb["score"])
-        ratios["analyzer RSS MB"].append(ours.peak_rss_mb["analyze"])
-    for name, values in ratios.items():
+        ratios = coalmine_over_rivals(figures)
+        report.line(f"round {number + 1} ratios: {', '.join(f'{name} {ratio:.3g}' for name, ratio in ratios.items())}")
+        rss = figures["coalmine"].peak_rss_mb
+        memory = {"scorer RSS MB": rss["score"], "analyzer RSS MB": rss["analyze"]}
+        for name, value in {**ratios, **memory}.items():
+            found[name].append(value)
+    for name, values in found.items():
         spread = f"{min(values):.2f} / {median(values):.2f} / {max(values):.2f}"
         if name in BARS:
             sign, bar = BARS[name]

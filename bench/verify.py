@@ -38,9 +38,7 @@ def on_kafka(name: str, measure: Callable[[Site], Report]) -> Proof:
         with site() as kafka:
             report = measure(kafka)
         report.command = f"python -m bench.verify {name}"
-        print(report.text(), flush=True)
-        report.write()
-        return report.is_met
+        return report.publish()
 
     return prove
 

@@ -57,6 +57,12 @@ NOT_KEYS = frozenset(("ts", "meta", "v", "segment", "features", "specversion", "
 """Fields of a request with a meaning of their own: no routing key can stand in them. `id` can be one."""
 
 
+def check_name(of: str, name: str) -> None:
+    """Raise ValueError, naming what it is the name `of`, for what neither a rollout nor a check may be called."""
+    if NAME.fullmatch(name) is None:
+        raise ValueError(f"the name of {of} has a-z, 0-9 and -, at most 40")
+
+
 FAULT_CODES = ("model_error", "model_timeout", "bad_output")
 """What a model can do wrong; a loss of the variant that was assigned."""
 
@@ -241,8 +247,7 @@ class Check:
             raise ValueError(f"check {self.name}: a call has rows of several segments, so slow_rate has none")
         if self.slower_than_ms is not None and not 0 < self.slower_than_ms <= LONGEST_MS:
             raise ValueError(f"check {self.name}: slower_than_ms {self.slower_than_ms} is no duration of a call")
-        if NAME.fullmatch(self.name) is None:
-            raise ValueError("the name of a check has a-z, 0-9 and -, at most 40")
+        check_name("a check", self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,8 +337,7 @@ class Plan:
             raise ValueError("under routing by key a check on prediction_drift is a signal or info, no guardrail")
         if len(self.windows) > MOST_WINDOWS:
             raise ValueError(f"there are at most {MOST_WINDOWS} windows")
-        if NAME.fullmatch(self.name) is None:
-            raise ValueError("the name of a rollout has a-z, 0-9 and -, at most 40")
+        check_name("a rollout", self.name)
         check_ms("canary_timeout", self.canary_timeout_ms, 1, LONGEST_CALL_MS)
         check_ms("load_timeout", self.load_timeout_ms, 0)
         if self.request_deadline_ms is not None:

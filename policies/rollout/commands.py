@@ -10,7 +10,7 @@ from datetime import datetime
 
 from ..frozen.numbers import FrozenNumbers
 from ..frozen.reference import Reference
-from ..plan.plan import ModelRef, Plan
+from ..plan.plan import ModelRef, Plan, check_name
 
 __all__ = [
     "VERBS",
@@ -48,6 +48,9 @@ class Command:
     attempt: int | None = None
     expires: datetime | None = None
     time: datetime | None = None
+
+    def __post_init__(self) -> None:
+        check_name("a rollout", self.rollout)
 
     @classmethod
     def verb(cls) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from coalmine.errors import DecodeError
-from coalmine.policies import NAME, VERBS, Command
+from coalmine.policies import VERBS, Command
 
 from .messages import VERSION, RequestCode
 
@@ -116,10 +116,6 @@ def decode_command(value: bytes | None) -> Command:
     verb = body.get("command")
     if not isinstance(verb, str) or verb not in VERBS:
         message = f"`command` must be one of {', '.join(sorted(VERBS))}"
-        raise DecodeError(RequestCode.BAD_TYPE.value, message, stage="validate")
-    rollout = body.get("rollout")
-    if isinstance(rollout, str) and NAME.fullmatch(rollout) is None:
-        message = f"{verb}: the name of a rollout has a-z, 0-9 and -, at most 40"
         raise DecodeError(RequestCode.BAD_TYPE.value, message, stage="validate")
     try:
         return msgspec.convert(body, VERBS[verb])
