@@ -90,6 +90,8 @@ class LiveView:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # The last drawing of rich is never cropped: what is too long for the terminal could not be erased again.
+        self._live.update(Text())
         self._live.stop()
 
     def show(self, seconds: float, doing: str) -> None:

@@ -16,6 +16,8 @@ from coalmine.cli.app import app
 from coalmine.streams.wire.codec import encode
 from coalmine.streams.wire.messages import Heartbeat, LoadedModel
 
+from .records import event
+
 __all__ = ["DIGEST", "Namespace", "now", "watching"]
 
 DIGEST = "sha256:" + "b" * 64
@@ -31,9 +33,13 @@ class Namespace:
         self.bootstrap = bootstrap
         self.producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
 
+    def flags(self, *arguments: str) -> list[str]:
+        """Return the arguments of a command with those that say where."""
+        return ["--bootstrap-server", self.bootstrap, "--namespace", self.name, *arguments]
+
     def call(self, *arguments: str) -> Result:
         """Run a command."""
-        return CliRunner().invoke(app, ["--bootstrap-server", self.bootstrap, "--namespace", self.name, *arguments])
+        return CliRunner().invoke(app, self.flags(*arguments))
 
     def file(self, rollout: str, more: str = "") -> str:
         """Write a rollout file and return its path."""
@@ -70,6 +76,12 @@ class Namespace:
         assert self.state(rollout)["weight"] == 1.0
         return rollout
 
+    def tell(self, rollout: str, minute: int) -> None:
+        """Write an event as the analyzer does; `minute` is in its time, id, revision and reason."""
+        record = event(rollout=rollout, id=f"control@{minute}", reason=f"reason {minute}", revision=minute,
+                       time=f"2026-03-01T12:0{minute}:00Z")  # fmt: skip
+        self.write("events", encode(record), rollout)
+
     def decide(self, rollout: str, command: str, **fields: object) -> None:
         """Write a command as the analyzer does."""
         state = self.state(rollout)
@@ -89,8 +101,7 @@ class Namespace:
 @contextmanager
 def watching(namespace: Namespace, rollout: str) -> Iterator["subprocess.Popen[str]"]:
     """Run `get -w` in a process of its own, whose output is read through its pipe."""
-    where = ["--bootstrap-server", namespace.bootstrap, "--namespace", namespace.name]
-    command = [str(Path(sys.executable).with_name("coalmine")), *where, "get", rollout, "-w"]
+    command = [str(Path(sys.executable).with_name("coalmine")), *namespace.flags("get", rollout, "-w")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         yield process

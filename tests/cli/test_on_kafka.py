@@ -1,12 +1,11 @@
 """The commands on a real Kafka, with no worker and no analyzer of ours: the log alone decides."""
 
 import json
-import os
 import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from coalmine.cli import report
 from coalmine.cli.app import app
 from coalmine.cli.exits import Exit
 from coalmine.streams.wire.codec import encode
-from coalmine.streams.wire.messages import Event
 from tests.cli.namespace import DIGEST, Namespace, watching
 from tests.cli.records import errors, look, slow, view
 
@@ -36,16 +34,6 @@ def wait_for(fact: Callable[[], bool], seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds
     while not fact():
         assert time.monotonic() < deadline, "the fact did not come true in time"
-
-
-@pytest.fixture(scope="module")
-def namespace(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
-    made = Namespace(bootstrap, tmp_path_factory.mktemp("rollouts"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("COALMINE_")]:
-            patch.delenv(name)
-        assert made.call("topics", "apply", made.file("first")).exit_code == 0
-        yield made
 
 
 def test_topics_are_planned_created_and_then_as_they_must_be(namespace: Namespace) -> None:
@@ -315,12 +303,7 @@ def judged(namespace: Namespace) -> str:
     namespace.write("rollouts", encode(record), rollout)
     namespace.write("looks", encode(look(rollout=rollout, attempt=attempt)), rollout)
     for minute in (1, 2):
-        event = Event(
-            id=f"control@{minute}", rollout=rollout, kind="result", reason=f"reason {minute}", phase="progressing",
-            revision=minute, weight=10.0, time=f"2026-03-01T12:0{minute}:00Z", command="pause", result="applied",
-            issued_by="operator:ann",
-        )  # fmt: skip
-        namespace.write("events", encode(event), rollout)
+        namespace.tell(rollout, minute)
     return rollout
 
 

@@ -1,13 +1,14 @@
 """The spectator of the demo counts what it sees and says honestly how it ended."""
 
 from collections.abc import Iterable
-from typing import Any
+from io import StringIO
+from typing import Any, cast
 
 import pytest
 from rich.console import Console, RenderableType
 
 from coalmine.demo.scenario import SCENARIOS, scenario_named
-from coalmine.demo.screen import event_time, frame
+from coalmine.demo.screen import LiveView, event_time, frame
 from coalmine.demo.story import Story
 from coalmine.demo.summary import Ending, summary
 from coalmine.errors import ConfigError
@@ -16,6 +17,7 @@ from coalmine.rollout_file import load
 from coalmine.streams.kafka.topics import NamespaceTopics
 from coalmine.streams.wire.codec import encode, encode_command
 from coalmine.streams.wire.messages import ErrorRecord, Heartbeat, LoadedModel, Look, Prediction
+from tests.cli.records import event, view
 
 CRASH = SCENARIOS["crash"]
 PLAN, DIGEST = load(CRASH.file)
@@ -171,6 +173,43 @@ def test_the_live_view_draws_before_anything_is_known() -> None:
 
     assert "coalmine demo crash" in text
     assert "0 requests, 0 answered" in text
+
+
+def test_the_live_view_draws_the_rollout_with_its_events() -> None:
+    story = told(*CRASHED, (SHARED.rollouts, encode(view())), (SHARED.events, encode(event())))
+
+    text = printed(frame(CRASH, story, PLAN, 9.0, 7, "until the verdict", None))
+
+    assert "7 requests, 0 answered" in text
+    assert "flights  ▶ progressing  canary gets 25 %" in text
+    assert "slow" in text
+    assert "pause applied" in text
+
+
+def drawn(height: int) -> str:
+    """Return what a terminal of `height` lines is sent while a play is shown three times."""
+    story = told(*CRASHED, (SHARED.rollouts, encode(view())))
+    console = Console(file=StringIO(), force_terminal=True, width=110, height=height)
+    with LiveView(console, CRASH, story, PLAN, lambda: 7) as live:
+        for seconds, doing in ((1.0, "first"), (1.1, "too soon"), (1.3, "second")):
+            live.show(seconds, doing)
+    return cast("StringIO", console.file).getvalue()
+
+
+def test_a_terminal_is_drawn_anew_at_most_five_times_a_second() -> None:
+    text = drawn(height=50)
+
+    assert "first" in text
+    assert "too soon" not in text
+    assert "second" in text
+
+
+def test_a_low_terminal_shows_what_matters_most() -> None:
+    high, low = drawn(height=50), drawn(height=10)
+
+    assert "requests, 0 answered" in low
+    assert "slow" in high
+    assert "slow" not in low
 
 
 def test_times_of_flights_are_told_as_people_say_them() -> None:

@@ -1,12 +1,9 @@
 """The sums of a partition: every outcome once, whatever is repeated, split, or killed in between."""
 
-import json
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,34 +18,9 @@ from coalmine.streams.analysis.partition_tally import (
     main_key,
 )
 from coalmine.streams.wire.codec import encode
-from coalmine.streams.wire.messages import Call, Evidence, Outcome
+from coalmine.streams.wire.messages import Evidence
 
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    offset: int
-    value: bytes | None
-
-
-def outcome(source_offset: int, *, revision: int = 1, source: int = 0, mode: str = "live", variant: str = "stable",
-            ts: int = 0, fault: bool = False) -> Outcome:  # fmt: skip
-    result = Outcome(
-        id=f"{source}-{source_offset}", src=f"r.requests/{source}@{source_offset}", rollout="r", variant=variant,
-        model_version="1", mode=mode, ok=not fault, latency_ms=1.0 + source_offset % 7, ts=ts, revision=revision,
-        u=0, bucket=source_offset % 64, prediction=0.5, call=Call(1, 2.0),
-    )  # fmt: skip
-    if fault:
-        result.error_code, result.key_hash = "model_error", f"{source_offset:016x}"
-    return result
-
-
-def log(*outcomes: Outcome | bytes | None) -> list[Record]:
-    values = [encode(item) if isinstance(item, Outcome) else item for item in outcomes]
-    return [Record(offset, value) for offset, value in enumerate(values)]
-
-
-def fresh(table: dict[str, bytes] | None = None) -> PartitionTally:
-    return PartitionTally(0, {} if table is None else table)
+from .outcome_log import Record, cycle, fresh, log, outcome
 
 
 def counts(sums: dict[int, dict[str, Sums]]) -> dict[int, dict[str, Sums]]:
@@ -96,103 +68,6 @@ def test_sources_and_modes_have_their_own_offsets() -> None:
     assert tally.sums()[1]["shadow"].rows == 1
 
 
-@pytest.mark.parametrize("poison", [None, b"", b"not json", b"[" * 5_000, b"\xff\xfe", b'{"src": 1}'])
-def test_what_is_no_outcome_is_passed_over_and_counted(poison: bytes | None) -> None:
-    tally = fresh()
-
-    tally.fold(log(outcome(1), poison, outcome(2)))
-
-    assert tally.sums()[1]["stable"].rows == 2
-    assert (tally.unreadable, tally.next_offset) == (1, 3)
-
-
-POISON: list[dict[str, object]] = [
-    {"bucket": 64},
-    {"bucket": -1},
-    {"variant": "foo"},
-    {"mode": "x"},
-    {"cohort": "y"},
-    {"ts": -1},
-    {"ts": 10**30},
-    {"revision": -1},
-    {"revision": 10**30},
-    {"ok": False, "key_hash": "zz"},
-    {"ok": False, "key_hash": "-000000000000001"},
-    {"ok": False, "key_hash": "0" * 17},
-    {"src": f"r.requests/0@{10**30}"},
-    {"src": "r.requests/0@-1"},
-    {"src": "nobody/7@-1"},
-    {"v": 2},
-    {"prediction": 10**400},
-]
-
-
-@pytest.mark.parametrize("poison", POISON, ids=str)
-def test_an_outcome_that_cannot_be_counted_is_left_out_for_ever(poison: dict[str, object]) -> None:
-    table: dict[str, bytes] = {}
-    tally = fresh(table)
-    value = json.dumps({**msgspec.json.decode(encode(outcome(2))), **poison}).encode()
-
-    tally.fold(log(outcome(1), value, outcome(3)))
-    cycle(tally, table)
-
-    assert (tally.unreadable, tally.next_offset) == (1, 3)
-    assert PartitionTally(0, table).sums()[1]["stable"].rows == 2
-
-
-ODD = [None, True, False, 0, -1, 1, 63, 2**53, 2**64, 10**30, -0.5, 1e308, "", "-1", "canary", "shadow", "0" * 16,
-       "x@-1", [], [1], ["a", None], {}, {"a": "b"}, {"rows": 1, "ms": 1.0}, {"a": [1, 2]}, {"a": [-1]}]  # fmt: skip
-SOURCES = ["r.requests/0", "r.requests/1", "new/7", ""]
-
-
-def damaged(rng: random.Random) -> bytes:
-    """Return an outcome in which a few fields hold what they should not, or may."""
-    fields = {name: rng.choice(ODD) for name in rng.sample(LeanOutcome.__struct_fields__, rng.randint(0, 2))}
-    if rng.random() < 0.5:
-        fields["src"] = f"{rng.choice(SOURCES)}@{rng.choice(ODD)}"
-    return json.dumps({**msgspec.json.decode(encode(outcome(2, fault=True))), **fields}).encode()
-
-
-def test_no_damaged_outcome_ends_a_tally_or_the_one_after_it() -> None:
-    rng = random.Random(1)
-    for _ in range(5_000):
-        table: dict[str, bytes] = {}
-        tally = fresh(table)
-        tally.fold(log(outcome(1), damaged(rng), damaged(rng)))
-        cycle(tally, table)
-        again = PartitionTally(0, table)
-        again.fold([Record(3, damaged(rng))])
-        cycle(again, table)
-
-        assert PartitionTally(0, table).next_offset == 4
-
-
-@pytest.mark.parametrize("prediction", [1e308, -1e200, 1e155])
-def test_a_prediction_of_any_size_is_counted_and_survives_a_restart(prediction: float) -> None:
-    table: dict[str, bytes] = {}
-    odd = outcome(2)
-    odd.prediction = prediction
-
-    tally = fresh(table)
-    tally.fold(log(outcome(1), odd, outcome(3)))
-    cycle(tally, table)
-    again = PartitionTally(0, table)
-    again.fold([Record(3, encode(outcome(4)))])
-
-    sums = again.sums()[1]["stable"]
-    assert (sums.rows, sums.predictions.n, sums.predictions.mean) == (4, 3, 0.5)
-
-
-def test_an_outcome_without_a_source_offset_is_unreadable() -> None:
-    odd = outcome(1)
-    odd.src = "somewhere"
-    tally = fresh()
-
-    tally.fold(log(odd))
-
-    assert (tally.unreadable, tally.sums()) == (1, {})
-
-
 def test_records_below_the_next_offset_are_left_out() -> None:
     records = log(*[outcome(n) for n in range(10)])
     tally = fresh()
@@ -207,18 +82,6 @@ def test_records_below_the_next_offset_are_left_out() -> None:
 
 def test_without_a_record_the_tally_begins_at_the_beginning_of_the_partition() -> None:
     assert PartitionTally(0, {}, beginning=700).next_offset == 700
-
-
-def cycle(tally: PartitionTally, table: dict[str, bytes]) -> None:
-    """Write the records as the keeper does: own records first, then the main one."""
-    for revision in tally.closable():
-        key, value = tally.closed_record(revision)
-        table[key] = value
-        tally.close(revision, key)
-    table[main_key(0)] = tally.main_record()
-    tally.recorded()
-    tally.publication("r", 0, tally.next_offset)
-    tally.published()
 
 
 def test_old_revisions_move_to_records_of_their_own() -> None:

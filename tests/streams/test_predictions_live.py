@@ -14,7 +14,7 @@ from coalmine.streams.analysis.partition_tally import PartitionTally
 from coalmine.streams.wire.codec import encode
 from coalmine.streams.wire.messages import Call, Evidence, FindingRecord, Outcome
 from tests.streams.judge_world import PARTITIONS, PLAN, World
-from tests.streams.test_partition_tally import Record
+from tests.streams.outcome_log import Record
 
 DRIFT = Check(name="drift", metric=Metric.PREDICTION_DRIFT, margin=0.1, tolerance=0.05, role=Role.SIGNAL)
 BROKEN = Check(name="broken", metric=Metric.ERROR_CODE, margin=0.05, code="bad_output")

@@ -11,7 +11,7 @@ from coalmine.policies import Analysis
 from coalmine.streams.analysis.partition_tally import PartitionTally
 from coalmine.streams.analysis.tally import TallyAgent
 from coalmine.streams.wire.codec import encode
-from tests.streams.test_partition_tally import Record, outcome
+from tests.streams.outcome_log import Record, outcome
 
 
 def bare(**fields: Any) -> TallyAgent:
