@@ -20,7 +20,7 @@ MODULES = (
     "tests/kafka/test_rollouts.py",
     "tests/kafka/test_analyzer.py",
     "tests/kafka/test_transport.py",
-    "tests/policies/test_rollout_machine.py",
+    "tests/policies/rollout/test_machine.py",
 )
 
 LIMIT_SECONDS = 5_400.0

@@ -42,7 +42,7 @@ from coalmine.streams.kafka.client import KafkaSettings
 from coalmine.streams.operator import Operator
 from coalmine.streams.wire.messages import Event, Look
 from tests.kafka.looks import states_at
-from tests.policies.references import tenths
+from tests.policies.frozen.references import tenths
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from coalmine.errors import DecodeError
 from coalmine.policies import VERBS, At, Command, Phase, Refusal, State, advance
 from coalmine.streams.wire.codec import decode_command, encode
-from tests.policies.rollouts import PHASES, PLAN
+from tests.policies.rollout.rollouts import PHASES, PLAN
 
 STATES = {phase: build() for phase, build in PHASES.items()}
 AT_MS = 1_700_000_000_000

@@ -21,7 +21,7 @@ from coalmine.policies import (
     frozen_numbers,
 )
 from coalmine.streams.wire.codec import decode_command, encode, encode_command
-from tests.policies.rollouts import PLAN
+from tests.policies.rollout.rollouts import PLAN
 
 OFFICE = Window(days=(Day.MON, Day.FRI), opens_minute=540, closes_minute=1_020, zone="Europe/Berlin")
 WINDOW = {"days": ["mon"], "opens_minute": 0, "closes_minute": 60, "zone": "UTC"}

@@ -21,8 +21,7 @@ from coalmine.policies import (
     look,
 )
 from coalmine.streams.wire.messages import Fault
-
-from .looks import ERRORS, MINUTE, at_step, plan, seen, spread
+from tests.policies.judging.looks import ERRORS, MINUTE, at_step, plan, seen, spread
 
 BROKEN = Check(name="broken", metric=Metric.ERROR_CODE, margin=0.005, code="bad_output")
 INFO = replace(ERRORS, dry_run=True)

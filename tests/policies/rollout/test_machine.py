@@ -1,4 +1,4 @@
-"""The world of `rollout_machine` on the true controller, and on controllers that are wrong on purpose."""
+"""The world of `machine` on the true controller, and on controllers that are wrong on purpose."""
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -8,7 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from coalmine.policies import TRANSITIONS, VERBS, Applied, At, Command, Effect, Phase, State, advance
 
 from .broken_controllers import BROKEN
-from .rollout_machine import Controller, RolloutMachine
+from .machine import Controller, RolloutMachine
 
 WORLD = settings(
     max_examples=500,

@@ -14,8 +14,7 @@ from coalmine.policies.checks import drift
 from coalmine.policies.checks.drift import STEPS, Drift, shares_of
 from coalmine.policies.frozen.reference import Reference
 from coalmine.policies.stats.restarts import LATE_SHARE
-
-from .references import tenths
+from tests.policies.frozen.references import tenths
 
 NEVER = 10**9
 """Looks over which later starts are spread so thinly that there are none."""

@@ -26,9 +26,8 @@ from coalmine.policies import (
     look,
 )
 from coalmine.policies.checks.drift import Drift
-
-from .looks import ERRORS, FROZEN, MINUTE, at_step, plan, seen
-from .references import tenths
+from tests.policies.frozen.references import tenths
+from tests.policies.judging.looks import ERRORS, FROZEN, MINUTE, at_step, plan, seen
 
 INPUTS = Check(name="inputs", metric=Metric.FEATURE_DRIFT, margin=0.1, limit=0.1, role=Role.SIGNAL)
 PLAN = plan(replace(ERRORS, margin=0.02), INPUTS)

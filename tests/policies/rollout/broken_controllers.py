@@ -25,7 +25,7 @@ from coalmine.policies import (
 )
 from coalmine.policies.rollout.moves import is_automation
 
-from .rollout_machine import Controller, Record
+from .machine import Controller, Record
 
 Result = tuple[State, tuple[Effect, ...]]
 

@@ -251,6 +251,6 @@ def test_a_step_is_the_last_one_whose_weight_is_reached() -> None:
 
 
 def test_the_diagram_in_the_docs_is_drawn_from_the_table() -> None:
-    drawing = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "draw_rollout_states.py"))
+    drawing = runpy.run_path(str(Path(__file__).parents[3] / "docs" / "draw_rollout_states.py"))
 
     assert drawing["PAGE"].read_text(encoding="utf-8") == drawing["page"](), "run docs/draw_rollout_states.py"

@@ -41,7 +41,7 @@ from coalmine.policies import (
     next_step,
 )
 
-from .rollout_laws import Folded, check
+from .laws import Folded, check
 from .rollouts import FROZEN, PLAN, V2, V3, of
 
 Record = tuple[Command, At]

@@ -20,8 +20,7 @@ from coalmine.policies import (
     Sums,
     look,
 )
-
-from .rollouts import PLAN
+from tests.policies.rollout.rollouts import PLAN
 
 MINUTE = 60_000
 ERRORS = Check(name="errors", metric=Metric.ERROR_RATE, margin=0.005)

@@ -35,8 +35,7 @@ from coalmine.policies.judging.gates import weights
 from coalmine.policies.scorecard.epochs import EpochSums
 from coalmine.policies.stats.keys import effective_keys
 from coalmine.policies.stats.predictions import cell_edge, cells_of
-
-from .looks import ERRORS, FROZEN, MINUTE, at_step, plan, seen
+from tests.policies.judging.looks import ERRORS, FROZEN, MINUTE, at_step, plan, seen
 
 DRIFT = Check(name="drift", metric=Metric.PREDICTION_DRIFT, margin=0.1, tolerance=0.05, role=Role.SIGNAL)
 ALIKE = {"late": 0.2, "on time": 0.7, "cancelled": 0.1}

@@ -24,9 +24,8 @@ from coalmine.policies import (
     look,
 )
 from coalmine.streams.wire.messages import Outcome
-
-from .looks import ERRORS, FROZEN, MINUTE, at_step, plan, seen
-from .test_scorecard import row
+from tests.policies.judging.looks import ERRORS, FROZEN, MINUTE, at_step, plan, seen
+from tests.policies.scorecard.test_scorecard import row
 
 RESCUED = Check(name="rescued", metric=Metric.FALLBACK_RATE, margin=0.05, limit=0.05, role=Role.SIGNAL)
 

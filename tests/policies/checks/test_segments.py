@@ -18,8 +18,7 @@ from coalmine.policies import (
     look,
 )
 from coalmine.policies.judging.freezing import MOST_SEGMENTS
-
-from .looks import ERRORS, MINUTE, at_step, plan, seen
+from tests.policies.judging.looks import ERRORS, MINUTE, at_step, plan, seen
 
 BY_CARRIER = replace(ERRORS, name="by-carrier", margin=0.05, segment_by="carrier")
 STEPS = tuple(Step(weight=weight, hold_ms=0) for weight in (10, 25, 50))
