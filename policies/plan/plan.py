@@ -56,15 +56,14 @@ TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 NOT_KEYS = frozenset(("ts", "meta", "v", "segment", "features", "specversion", "data"))
 """Fields of a request with a meaning of their own: no routing key can stand in them. `id` can be one."""
 
+FAULT_CODES = ("model_error", "model_timeout", "bad_output")
+"""What a model can do wrong; a loss of the variant that was assigned."""
+
 
 def check_name(of: str, name: str) -> None:
     """Raise ValueError, naming what it is the name `of`, for what neither a rollout nor a check may be called."""
     if NAME.fullmatch(name) is None:
         raise ValueError(f"the name of {of} has a-z, 0-9 and -, at most 40")
-
-
-FAULT_CODES = ("model_error", "model_timeout", "bad_output")
-"""What a model can do wrong; a loss of the variant that was assigned."""
 
 
 class Variant(Enum):

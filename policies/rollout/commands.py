@@ -37,7 +37,8 @@ class Command:
     `command_id` makes copies recognisable; an empty one means `control@<offset>` and is never a copy. `issued_by` is
     `operator:<name>` or begins with `analyzer`. `expected_revision` None means "whatever the state". `attempt` None
     means "whatever the attempt"; an analyzer must name the attempt it judged, so that a late rollback cannot hit the
-    next one. `expires` is compared with the append time of the record; without a zone it is UTC.
+    next one. `expires` is compared with the append time of the record; without a zone it is UTC. Raises ValueError for
+    a name that no rollout can have.
     """
 
     rollout: str
