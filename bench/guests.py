@@ -57,9 +57,9 @@ class Guest:
 
 def guest(installation: Installation, name: str) -> Guest:
     """Fork a scoring worker of an installation; it is not waited for."""
-    output = installation.directory / f"{installation.namespace}-score{name}.log"
+    output = installation.log_file("score", name)
     output.touch()
-    command = ["coalmine", "run", str(installation.file), "--role", "score"]
+    command = ["coalmine", *installation.arguments("score")]
     process = CONTEXT.Process(target=become, args=(command, installation.settings, output), daemon=True)
     process.start()
     return Guest(process, output)

@@ -115,8 +115,16 @@ class Installation:
 
     def worker(self, role: str, name: str = "") -> Worker:
         """Start `coalmine run` in one role; `name` tells several of a role apart."""
-        command = [str(Path(sys.executable).parent / "coalmine"), "run", str(self.file), "--role", role]
-        return Worker(command, self.directory / f"{self.namespace}-{role}{name}.log", self.settings)
+        command = [str(Path(sys.executable).parent / "coalmine"), *self.arguments(role)]
+        return Worker(command, self.log_file(role, name), self.settings)
+
+    def arguments(self, role: str) -> list[str]:
+        """Return the arguments of `coalmine` for a worker."""
+        return ["run", str(self.file), "--role", role]
+
+    def log_file(self, role: str, name: str) -> Path:
+        """Return where the output of a worker goes."""
+        return self.directory / f"{self.namespace}-{role}{name}.log"
 
     def await_ready(self, worker: Worker) -> None:
         """Return once a process has said in a heartbeat that it holds partitions."""
@@ -127,8 +135,12 @@ class Installation:
         return {beat.worker for beat in self._beats()}
 
     def _holds_partitions(self, pid: int) -> bool:
-        """Tell whether a heartbeat of the process has named partitions; the id of a worker ends in its pid."""
-        return any(any(beat.partitions.values()) for beat in self._beats() if str(pid) in beat.worker.split("-"))
+        """Tell whether a heartbeat of the process has named partitions."""
+        return any(any(beat.partitions.values()) for beat in self.beats_of(pid))
+
+    def beats_of(self, pid: int) -> list[Heartbeat]:
+        """Return the heartbeats of a process; the id of a worker ends in its pid."""
+        return [beat for beat in self._beats() if str(pid) in beat.worker.split("-")]
 
     def _beats(self) -> list[Heartbeat]:
         return [decode_beat(m.value()) for batch in self.log.read(self.topics.workers) for m in batch if m.value()]

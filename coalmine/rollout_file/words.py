@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
-from coalmine.policies import LONGEST_CALL_MS, LONGEST_MS, NAME, NOT_KEYS, Metric
+from coalmine.policies import LONGEST_CALL_MS, LONGEST_MS, NAME, NOT_KEYS, TOPIC, Metric
 
 from ..suggest import one_of
 from . import units
@@ -45,7 +45,6 @@ __all__ = [
 LATER_METRICS = frozenset(("score_drift",))
 """Metrics that the format knows and this version does not compute."""
 
-TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 ROW_FIELD = re.compile(r"(segment|feature)\.\S+")
 OWN = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*\.py:[A-Za-z_]\w*")

@@ -22,6 +22,7 @@ __all__ = [
     "MOST_SAMPLES",
     "NAME",
     "NOT_KEYS",
+    "TOPIC",
     "WEIGHT_UNITS",
     "Analysis",
     "Bake",

@@ -7,12 +7,11 @@ from .namespace import DIGEST, Namespace
 pytestmark = pytest.mark.kafka
 
 
-@pytest.fixture(scope="module")
-def namespace(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Namespace:
-    made = Namespace(bootstrap, tmp_path_factory.mktemp("start"))
-    applied = made.call("topics", "apply", *(made.file(name) for name in ("busy", "quiet", "silent")))
+@pytest.fixture(scope="module", autouse=True)
+def rollouts(namespace: Namespace) -> None:
+    """The topics of the rollouts that are started here."""
+    applied = namespace.call("topics", "apply", *(namespace.file(name) for name in ("busy", "quiet", "silent")))
     assert applied.exit_code == 0, applied.stderr
-    return made
 
 
 def requests(namespace: Namespace, rollout: str, count: int) -> None:

@@ -20,7 +20,7 @@ from bench.rig import Site
 from bench.scene import Scene, scene
 from bench.traffic import FEATURES, Traffic, number_of
 from coalmine.models import Feature, OutputKind, pack
-from coalmine.streams.wire.messages import Heartbeat, OpenBreaker, Outcome, Prediction
+from coalmine.streams.wire.messages import OpenBreaker, Outcome, Prediction
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -67,8 +67,7 @@ def values(live: Scene, topic: str) -> list[bytes]:
 
 def reports(live: Scene, pid: int) -> list[OpenBreaker]:
     """Return the open breakers that a process has told of, a heartbeat at a time."""
-    beats = [msgspec.json.decode(value, type=Heartbeat) for value in values(live, live.installation.topics.workers)]
-    return [report for beat in beats if str(pid) in beat.worker.split("-") for report in beat.breakers]
+    return [report for beat in live.installation.beats_of(pid) for report in beat.breakers]
 
 
 def test_a_canary_that_was_cut_is_not_asked_again_by_the_worker_that_follows_a_killed_one(live: Scene) -> None:
